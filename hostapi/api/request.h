@@ -1,0 +1,84 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A request as the resources see it, and the target parser
+ *
+ * No handler sees a socket, a header or an HTTP library: a resolved instance
+ * comes in, a reply goes out.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "core/identity.h"
+
+struct front_stats;
+struct registry;
+struct settings;
+struct snapshot;
+struct store;
+
+/* What all handlers may use; borrowed, lives as long as the fronts. */
+struct api {
+	struct store *store;
+	struct registry *registry;
+	struct identity *identity;
+	const struct settings *settings;
+	const struct front_stats *guest_stats;
+	const char *location; /* host's name or the configured one */
+	uint64_t started_us;  /* realtime */
+};
+
+enum method {
+	METHOD_GET,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_PATCH,
+	METHOD_DELETE,
+	METHOD_OTHER
+};
+enum method method_parse(const char *name);
+const char *method_name(enum method m);
+
+#define TARGET_SEGMENTS_MAX 12
+
+/*
+ * A request target taken apart: percent-decoded once, segment by segment, so
+ * that %2F inside a segment is data. `//` collapses; absolute-form loses scheme and authority; a trailing
+ * '/' gives an empty last segment except for "/" itself. Segments may hold any byte but NUL.
+ */
+struct target {
+	char *storage; /* owns what follows */
+	size_t n_segments;
+	const char *segments[TARGET_SEGMENTS_MAX];
+	const char *query; /* raw, without '?'; NULL when absent */
+};
+void target_finish(struct target *t);
+
+/*
+ * Parses @n bytes of a request line's target. Pure. Returns 0, -EINVAL (bad percent-encoding, NUL,
+ * "." or ".." segment, not starting with '/' or a scheme), -E2BIG (too many segments: no route has
+ * them), or -ENOMEM.
+ */
+int target_parse(const char *text, size_t n, struct target *ret);
+
+/*
+ * The last value of @name in a raw query, decoded ('+' is a space), caller
+ * frees. Returns 0, -ENOENT, -EINVAL or -ENOMEM.
+ */
+int query_get(const char *query, const char *name, char **ret);
+
+struct request {
+	const struct api *api;
+	enum method method;
+	const struct target *target;
+	const char *params[4]; /* segments that matched {…} of the route's template, in order */
+	const char *body;      /* never NULL */
+	size_t body_len;
+	/* Guest routes: who asks. Admin routes: NULL. */
+	struct instance *instance;
+	struct snapshot *snapshot;
+	const struct boot *boot;
+};

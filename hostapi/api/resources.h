@@ -1,0 +1,41 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guest API's handlers, one file per resource (root.c config.c metadata.c
+ * devices.c images.c pro.c state.c), in route.h's form. The texts that the
+ * tree will also show are functions of their own, so that both fronts answer
+ * from one place.
+ */
+#include "api/reply.h"
+#include "api/request.h"
+#include "base/buf.h"
+
+int root_get(const struct request *request, struct reply *reply);     /* GET / */
+int state_get(const struct request *request, struct reply *reply);    /* GET /1.0 */
+int state_patch(const struct request *request, struct reply *reply);  /* PATCH /1.0 */
+int config_list(const struct request *request, struct reply *reply);  /* GET /1.0/config */
+int config_get(const struct request *request, struct reply *reply);   /* GET /1.0/config/{key} */
+int metadata_get(const struct request *request, struct reply *reply); /* GET /1.0/meta-data */
+int devices_get(const struct request *request, struct reply *reply);  /* GET /1.0/devices */
+int images_export(const struct request *request,
+		  struct reply *reply); /* GET /1.0/images/{fingerprint}/export */
+int pro_get(const struct request *request, struct reply *reply);   /* GET /1.0/ubuntu-pro */
+int pro_token(const struct request *request, struct reply *reply); /* POST /1.0/ubuntu-pro/token */
+
+/*
+ * What a guest reads at config key @key of @s. Outcome OK: *ret_bytes (*ret_len of them) is owned by
+ * @s, or is *ret_owned when that is set (caller frees). FORBIDDEN: outside user.* and cloud-init.*.
+ * NOT_FOUND: unset or empty.
+ * Returns 0 or -errno.
+ */
+int config_value(struct snapshot *s, const char *key, enum outcome *ret_outcome,
+		 const char **ret_bytes, size_t *ret_len, char **ret_owned);
+
+/* Whether @key stands in the list (what GET /1.0/config shows), ssh-keys rule included. */
+bool config_is_listed(struct snapshot *s, const char *key);
+
+/* instance-id, local-hostname, user.meta-data: exact text. Returns 0 or -ENOMEM. */
+int metadata_text(const struct snapshot *s, struct buf *b);
+
+/* The expanded devices as one JSON object with newline. Returns 0 or -ENOMEM. */
+int devices_text(const struct snapshot *s, struct buf *b);

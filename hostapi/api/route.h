@@ -1,0 +1,41 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Route tables
+ *
+ * A table is const: method, path template, handler, flags, one line of help;
+ * devlxd-api(7) and the admin's documentation are checked against it. Matching
+ * is by whole decoded segments.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/reply.h"
+#include "api/request.h"
+
+enum route_flags {
+	ROUTE_ALWAYS = 1 << 0, /* answered even when security.devlxd is false */
+};
+
+struct route {
+	enum method method;
+	const char *path; /* "/1.0/config/{key}"; "/" is the root */
+	/* Fills *reply. Returns 0, or -errno which becomes 500 and is logged. */
+	int (*handler)(const struct request *request, struct reply *reply);
+	unsigned flags;
+	const char *help;
+};
+
+struct route_table {
+	const struct route *routes;
+	size_t n_routes;
+};
+
+/*
+ * Answers *request from @table: 404 for an unknown path, 501 with Allow for a
+ * known path without that method (HEAD goes where GET goes), 404 `Method "X" not found` for a method
+ * nobody knows, 403 when the snapshot is gone or security.devlxd is false, else the handler. @method_text is
+ * the method as sent. Fills request->params. Always leaves a complete reply.
+ */
+void route_dispatch(const struct route_table *table, struct request *request,
+		    const char *method_text, struct reply *reply);

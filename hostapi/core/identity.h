@@ -1,0 +1,91 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Identity: from a caller to an instance, by the kernel's word alone
+ *
+ * The only file that reads peer credentials. A caller is a connected unix
+ * socket (later also a FUSE request). Steps: pidfd of the peer, its cgroup id,
+ * the path of that cgroup, the longest path with valid claims that is it or an
+ * ancestor, by whole components; then the peer's uid (at connect time) must be
+ * the host uid of that guest's root. Answers are cached by cgroup id, which the
+ * kernel never reuses, in a bounded cache that is dropped when claims change.
+ *
+ * Ways, newest first; each call that a kernel lacks falls back alone:
+ *   SO_PEERPIDFD (6.5) | SO_PEERCRED pid + pidfd_open
+ *   PIDFD_GET_INFO (6.13) | pid + /proc/PID/cgroup, pidfd still alive afterwards
+ *
+ * Thread-safe.
+ */
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "core/instance.h"
+
+struct identity;
+struct registry;
+
+enum {
+	_IDENTITY_E_SUCCESS,
+	IDENTITY_E_UNKNOWN,  /* no claim covers its cgroup, or it has none of its own */
+	IDENTITY_E_CONFLICT, /* more than one instance claims its cgroup: neither wins */
+	IDENTITY_E_GONE,     /* the peer died before it could be recognised */
+	IDENTITY_E_NOT_ROOT, /* recognised, but not the guest's root */
+	_IDENTITY_E_N,
+};
+
+/* The reason in words, for logs and whois. */
+const char *identity_reason(int outcome);
+
+struct caller {
+	struct instance *instance; /* a reference; set for _IDENTITY_E_SUCCESS and NOT_ROOT */
+	struct boot boot;          /* which run of the guest */
+	uint64_t cgroup_id;        /* the caller's own (leaf) cgroup; 0 when not known */
+	char *cgroup_path;         /* its path; NULL when not known */
+	uint64_t generation;       /* claims generation under which this was decided */
+	pid_t pid;                 /* for the log only: never an identity */
+	uid_t uid;
+};
+void caller_finish(struct caller *c);
+
+/* @registry is borrowed and must outlive it. @cache_max entries. 0 or -errno. */
+int identity_new(struct registry *registry, size_t cache_max, struct identity **ret);
+struct identity *identity_free(struct identity *id); /* NULL-safe; always NULL */
+DEFINE_CLEANUP(struct identity *, identity_free);
+
+/*
+ * Who is on the other end of the connected unix socket @fd. Fills *ret (also
+ * on refusal, as far as known; finish it). Never blocks. Returns an
+ * IDENTITY_E_* code or a negative errno that is our own trouble (-EMFILE, -ENOMEM).
+ */
+int identity_peer(struct identity *id, int fd, struct caller *ret);
+
+/*
+ * Asks again for a connection decided earlier, from its cgroup, when claims
+ * have changed since: the same instance must still own it. Cheap when nothing
+ * changed. Returns 0, IDENTITY_E_UNKNOWN or IDENTITY_E_CONFLICT.
+ */
+int identity_confirm(struct identity *id, struct caller *c);
+
+/* The peer's uid and pid at connect time, for the admin socket. 0 or -errno. */
+int identity_peer_uid(int fd, uid_t *ret_uid, pid_t *ret_pid);
+
+/*
+ * The cgroup of @pid as bindings need it: path and id, consistent with one
+ * living process. 0, -ESRCH, -ENOENT (root cgroup or none of its own), or -errno.
+ */
+int identity_cgroup_of(struct identity *id, pid_t pid, char *ret_path, uint64_t *ret_id);
+
+/* Which run of the guest @i is going on now, by its claims. False when none. */
+bool identity_boot(struct identity *id, struct instance *i, struct boot *ret);
+
+/*
+ * The steps for process @pid, for whois: an object {pid, ways: {...}, cgroup: {...},
+ * tried: [{path, claims: [...]}], uid: {...}, root: {...}, instance|null, reason}. Reads nothing
+ * from the cache. NULL = no memory. A new reference.
+ */
+json_t *identity_explain(struct identity *id, pid_t pid);
+
+/* What this kernel and host offer: {"SO_PEERPIDFD":bool,"PIDFD_GET_INFO":bool,"cgroup2":"/path"|null}. */
+json_t *identity_features(struct identity *id);

@@ -1,0 +1,52 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Instance: the name that stays while its snapshots come and go
+ *
+ * Reference-counted; made by the registry, one per name for as long as anybody
+ * holds it, so that a connection or an open directory survives its record
+ * being deleted and written again. Holds the current snapshot, the account,
+ * and whether the present run of the guest has said Ready.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "core/limits.h"
+
+struct snapshot;
+struct instance;
+
+/*
+ * One run of a guest, told apart from the next by kernel objects: the cgroup
+ * by which it was recognised and its first process. All zero: not known.
+ */
+struct boot {
+	uint64_t cgroup_id;
+	uint64_t init_start; /* /proc/PID/stat field 22, clock ticks since the host booted */
+	pid_t init_pid;
+};
+bool boot_equal(const struct boot *a, const struct boot *b); /* false when either is not known */
+
+/* One reference, no snapshot yet. NULL = no memory. */
+struct instance *instance_new(const char *name, uint32_t serial);
+struct instance *instance_ref(struct instance *i);
+struct instance *instance_unref(struct instance *i); /* NULL-safe; always NULL */
+DEFINE_CLEANUP(struct instance *, instance_unref);
+
+const char *instance_name(const struct instance *i);
+uint32_t instance_serial(const struct instance *i);
+struct account *instance_account(struct instance *i);
+
+/* A new reference to the current snapshot, or NULL while there is no record. */
+struct snapshot *instance_snapshot(struct instance *i);
+
+/* Swaps the snapshot (takes a reference of @s, may be NULL). Only the registry calls it. */
+void instance_set_snapshot(struct instance *i, struct snapshot *s);
+
+/* Ready belongs to one run: true only when @boot is the run that said so. */
+bool instance_is_ready(struct instance *i, const struct boot *boot);
+void instance_set_ready(struct instance *i, const struct boot *boot, bool ready);
+/* The run that said Ready; false when none did. */
+bool instance_ready_boot(struct instance *i, struct boot *ret);

@@ -1,0 +1,24 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The admin API: the host's own routes on admin.sock, root only
+ *
+ * Same HTTP code, own table; nothing here can be reached from a guest. Routes
+ * (JSON replies; errors as plain text):
+ *   GET    /1.0                              version, pid, uptime, features, directories
+ *   GET    /1.0/instances                    array, one summary object each
+ *   GET    /1.0/instances/{name}             the summary of one
+ *   POST   /1.0/instances/{name}/load        load the record now: {"changes": [...]}
+ *   POST   /1.0/profiles/{name}/load         the same for a profile
+ *   POST   /1.0/instances/{name}/bind        body {"pid": N}
+ *   DELETE /1.0/instances/{name}/bind
+ *   GET    /1.0/whois/{pid}                  identity_explain()
+ *   GET    /1.0/rejected                     records not in force
+ *   GET    /1.0/status                       counters as JSON
+ *   GET    /1.0/metrics                      the same as OpenMetrics text
+ * A summary: {name, type, source, state: Running|Stopped|Conflict, ready, profiles, keys, devices, match,
+ *  binding, root, instance_id, conflict: [{instance, kind, path}], connections, requests, ...}
+ */
+#include "api/route.h"
+
+const struct route_table *admin_routes(void);

@@ -1,0 +1,83 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The store: record files -> snapshots in the registry
+ *
+ * Owns the rules of design section 5: CONF and STATE together, a name in both
+ * is an error naming both files, the last good snapshot outlives a bad record,
+ * a vanished record is believed after one second (or at once when told), a
+ * profile change reaches every instance that uses it. Watches through dir.h in
+ * a thread of its own; the admin socket asks it to load one record now. One
+ * lock orders both.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "core/identity.h"
+#include "core/registry.h"
+#include "store/parse.h"
+
+struct settings;
+struct store;
+
+/* Told of every change after the registry has it; called without the registry's lock, from the loading thread. */
+typedef void (*store_observer)(void *ctx, const struct diff *diff);
+
+struct store_options {
+	const char *conf_dir, *state_dir;
+	const struct settings *settings; /* borrowed for the life of the store */
+	struct registry *registry;       /* borrowed */
+	struct identity *identity;       /* borrowed */
+	store_observer observer;         /* may be NULL */
+	void *observer_ctx;
+};
+
+/*
+ * dir_init() must have been called. Sets up watches, reads every record, and
+ * publishes what is good. Bad records are logged and listed, never fatal; a
+ * missing directory is waited for. Returns 0 or -errno (-EACCES on a directory that is there).
+ */
+int store_new(const struct store_options *options, struct store **ret);
+
+/* Starts the watch thread, which lives as long as the process. Returns 0 or -errno. */
+int store_start(struct store *s);
+
+/* Only for tests and tools that never called store_start(). NULL-safe; always NULL. */
+struct store *store_free(struct store *s);
+DEFINE_CLEANUP(struct store *, store_free);
+
+enum {
+	_STORE_E_SUCCESS,
+	STORE_E_NOT_FOUND, /* no such record in CONF or STATE: withdrawn at once if it was in force */
+	STORE_E_REJECTED, /* does not parse, or stands in both: *error says so, the old snapshot stays */
+};
+
+/*
+ * Loads the record @name now, and for a profile the instances that use it. *ret_changes (may be
+ * NULL) becomes an array of {"instance","kind","action","name"}. Returns 0, a STORE_E_* code, or -errno.
+ */
+int store_load(struct store *s, enum record_kind kind, const char *name, json_t **ret_changes,
+	       struct buf *error);
+
+/* Ready or Started for the run @boot of @i, kept in volatile/. Returns 0 or -errno (nothing changed). */
+int store_set_ready(struct store *s, struct instance *i, const struct boot *boot, bool ready);
+
+/*
+ * Binds the cgroup of @pid to the instance @name and keeps that in volatile/.
+ * Returns 0, STORE_E_NOT_FOUND, -ESRCH (no such process), -ENOENT (no cgroup of its own), or -errno.
+ */
+int store_bind(struct store *s, const char *name, pid_t pid);
+/* Returns 0, STORE_E_NOT_FOUND, -ENOENT (not bound), or -errno. */
+int store_unbind(struct store *s, const char *name);
+
+/*
+ * Records that are not in force as written: an array of {"kind","name","file","error","since"}, and for each
+ * whether an older snapshot "in_force". NULL = no memory. A new reference.
+ */
+json_t *store_rejected(struct store *s);
+
+/* Directories watched and their trouble, numbers of records and reloads: for status. NULL = no memory. */
+json_t *store_status(struct store *s);

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Small pure functions on text: the one number parser, truth values, names
- * and globs. No input or output, no allocation unless said.
+ * Small pure functions on text: the one number parser, truth values, names,
+ * UTF-8 and likely typos. No input or output, no allocation unless said.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +26,12 @@ int text_to_bool(const char *text);
  * '_', '.', not starting with '-' or '.'.
  */
 bool text_is_name(const char *text);
+
+/*
+ * Length in bytes (1 to 4) of the UTF-8 character at the start of @bytes; 0
+ * when there is none: @n is 0, or a surrogate, an overlong or a cut form.
+ */
+size_t text_utf8_length(const char *bytes, size_t n);
 
 /* Whether the @n bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool text_is_utf8(const char *bytes, size_t n);

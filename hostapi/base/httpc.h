@@ -15,13 +15,15 @@ struct httpc_reply {
 	size_t body_len;
 };
 
+/* Frees what the reply holds and zeroes it; @reply may be zeroed. */
 void httpc_reply_finish(struct httpc_reply *reply);
 
 /*
  * Sends @method @target (already percent-encoded) with @body (may be NULL) to
  * the socket at @path and reads the whole reply. Returns 0 (whatever the
  * status), or -errno: of sock_connect(), -EPROTO for a reply that is not HTTP,
- * -ECONNRESET when it ends early.
+ * -ECONNRESET when it ends early, -EFBIG when its body exceeds 64 MiB. *@ret
+ * is the caller's to finish after 0, and untouched otherwise.
  */
 int httpc_request(const char *path, const char *method, const char *target, const void *body,
 		  size_t body_len, struct httpc_reply *ret);

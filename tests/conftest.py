@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What system and client tests share: a daemon and guests, each gone when its test ends."""
+
+import os
+import sys
+
+import pytest
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(TESTS, "harness"))
+
+from daemon import Daemon  # noqa: E402
+from guest import Guest, cgroup2_root  # noqa: E402
+
+BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TESTS, "..", "build")))
+
+
+def cannot(reason):
+    """Skips, or fails where everything is known to work."""
+    if os.environ.get("MUST_WORK") == "1":
+        pytest.fail(f"must work here: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def host():
+    if os.getuid() != 0:
+        cannot("needs root for namespaces and cgroups")
+    root = cgroup2_root()
+    if not root or not os.access(root, os.W_OK):
+        cannot("needs a writable cgroup2 hierarchy")
+
+
+@pytest.fixture
+def build():
+    return BUILD
+
+
+@pytest.fixture
+def new_daemon(tmp_path):
+    """Makes daemons that are not started yet; stops them and looks through their logs."""
+    made = []
+
+    def make(**options):
+        directory = tmp_path / f"daemon{len(made)}"
+        directory.mkdir()
+        made.append(Daemon(BUILD, str(directory), **options))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        if os.path.exists(daemon.log_path):
+            print(daemon.log())
+        daemon.stop()
+
+
+@pytest.fixture
+def daemon(new_daemon):
+    return new_daemon().start()
+
+
+@pytest.fixture
+def new_guest():
+    """Makes guests: new_guest("web1", mapped=True)."""
+    made = []
+
+    def make(name, mapped=False):
+        made.append(Guest(BUILD, name, mapped))
+        return made[-1]
+
+    yield make
+    for guest in made:
+        guest.close()
+
+
+@pytest.fixture(params=["privileged", "mapped"])
+def guest(request, daemon, new_guest):
+    """A guest with a record and the socket, in both kinds of user namespace."""
+    guest = new_guest("web1", mapped=request.param == "mapped")
+    daemon.guest_record(guest, {"user.role": "frontend"})
+    return guest.attach(daemon)

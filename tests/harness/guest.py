@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests for tests: real processes in namespaces and a cgroup of their own.
+
+Nothing outside is touched: the guest has its own /dev and /tmp, its cgroup has a name nobody else
+uses, and close() ends it through that cgroup. When this process dies the guest sees the end of its
+input and ends too.
+"""
+
+import json
+import os
+import select
+import subprocess
+import time
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHON = "/usr/bin/python3"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+FIRST_MAPPED_ID = 100000
+# /proc is still the host's: the shell tells its pid there, then waits for its uid map and cgroup.
+FIRST_WORDS = '''cut -d " " -f 4 /proc/self/stat; read -r _
+exec setpriv --reuid 0 --regid 0 --clear-groups /bin/sh -c "$GUEST_INIT"'''
+
+
+def cgroup2_root():
+    """Where the cgroup2 hierarchy is mounted, or None; its place differs between hosts."""
+    with open("/proc/self/mountinfo") as mounts:
+        for line in mounts:
+            fields, _, tail = line.partition(" - ")
+            if tail.split()[0] == "cgroup2" and fields.split()[3] == "/":
+                return fields.split()[4]
+    return None
+
+
+class Cgroup:
+    """A cgroup that is made here and removed, with all that is in it, by remove()."""
+
+    def __init__(self, path):
+        self.path = path  # below the root of the hierarchy, as records have it
+        self.dir = cgroup2_root() + path
+        os.makedirs(self.dir, exist_ok=True)
+
+    def add(self, pid=0):
+        """Moves a process here, the calling one by default."""
+        with open(os.path.join(self.dir, "cgroup.procs"), "w") as procs:
+            procs.write(str(pid))
+
+    def pids(self):
+        with open(os.path.join(self.dir, "cgroup.procs")) as procs:
+            return [int(line) for line in procs]
+
+    def kill(self):
+        with open(os.path.join(self.dir, "cgroup.kill"), "w") as kill:
+            kill.write("1")
+        with open(os.path.join(self.dir, "cgroup.events")) as events:
+            poller = select.poll()
+            poller.register(events, select.POLLPRI)
+            deadline = time.monotonic() + 20
+            while "populated 1" in events.read():
+                poller.poll(1000)
+                events.seek(0)
+                assert time.monotonic() < deadline, f"{self.dir} does not empty"
+
+    def remove(self):
+        self.kill()
+        for directory, _, _ in os.walk(self.dir, topdown=False):
+            os.rmdir(directory)
+
+
+class Guest:
+    def __init__(self, build, name="guest", mapped=False):
+        self.name = name
+        self.mapped = mapped
+        self.root_uid = FIRST_MAPPED_ID if mapped else 0
+        self.children = []
+        self.cgroup = Cgroup(f"/devlxdfs-test-{uuid.uuid4().hex[:12]}")
+        namespaces = ["--mount", "--pid", "--uts", "--ipc", "--fork"]
+        if mapped:
+            namespaces += ["--user", "--keep-caps"]
+        with open(os.path.join(HERE, "guest-init.sh")) as script:
+            environment = {"PATH": PATH, "GUEST_NAME": name, "GUEST_INIT": script.read()}
+        self.init = subprocess.Popen(["unshare", *namespaces, "/bin/sh", "-c", FIRST_WORDS],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     env=environment, text=True)
+        self.pid = int(self.init.stdout.readline())
+        if mapped:
+            for kind in "uid", "gid":
+                with open(f"/proc/{self.pid}/{kind}_map", "w") as id_map:
+                    id_map.write(f"0 {FIRST_MAPPED_ID} 65536")
+        self.cgroup.add(self.pid)
+        self.init.stdin.write("go\n")
+        self.init.stdin.flush()
+        line = self.init.stdout.readline().strip()
+        if line != "ready":
+            self.close()
+            raise RuntimeError(f"guest {name} does not start: '{line}'")
+        self.mount(build, "/dev/build")
+
+    def mount(self, source, target):
+        """Bind-mounts the host's source at target in the guest."""
+        subprocess.run([PYTHON, os.path.join(HERE, "mount_into.py"), str(self.pid), source, target],
+                       check=True)
+
+    def attach(self, daemon):
+        """Puts the daemon's socket at /dev/lxd/sock, as a manager does."""
+        self.mount(daemon.sock, "/dev/lxd/sock")
+        return self
+
+    def popen(self, argv, uid=0, cgroup=None, **options):
+        """Starts argv inside, as root or as uid (ids of the guest)."""
+        command = ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--pid",
+                   "--wdns=/"]
+        if self.mapped:
+            command.append("--user")
+        if uid:
+            command += ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("text", True)
+        options.setdefault("env", {"PATH": PATH, "LC_ALL": "C.UTF-8"})
+        child = subprocess.Popen(command + argv, preexec_fn=(cgroup or self.cgroup).add, **options)
+        self.children.append(child)
+        return child
+
+    def run(self, argv, input=None, timeout=60, check=True, **options):
+        """Runs argv inside; a CompletedProcess."""
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        child = self.popen(argv, **options)
+        out, err = child.communicate(input, timeout)
+        self.children.remove(child)
+        if check and child.returncode:
+            raise AssertionError(f"{argv} in {self.name}: exit {child.returncode}\n{out}{err}")
+        return subprocess.CompletedProcess(argv, child.returncode, out, err)
+
+    def curl(self, path, *options, **run_options):
+        """curl of path as the recipes have it; (status, body). Status 0: no answer."""
+        done = self.run(["curl", "-s", "-w", "\n%{http_code}", "--unix-socket", "/dev/lxd/sock",
+                         *options, f"http://lxd{path}"], check=False, **run_options)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), body
+
+    def python(self, source, *args, **options):
+        """Runs Python source inside and returns what it printed, parsed as JSON."""
+        done = self.run([PYTHON, "-", *map(str, args)], input=source, **options)
+        return json.loads(done.stdout)
+
+    def start_python(self, source, *args, **options):
+        """The same in the background: a Popen whose stdout and stdin are pipes."""
+        return self.popen([PYTHON, "-c", source, *map(str, args)], stdin=subprocess.PIPE,
+                          stderr=None, **options)
+
+    def close(self):
+        self.cgroup.kill()
+        self.init.kill()
+        for child in [self.init, *self.children]:
+            child.wait()
+            for pipe in child.stdin, child.stdout, child.stderr:
+                if pipe:
+                    try:
+                        pipe.close()
+                    except BrokenPipeError:
+                        pass
+        self.cgroup.remove()

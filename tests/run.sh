@@ -1,0 +1,93 @@
+#!/bin/bash
+# tests/run.sh [SUITE...]: installs, builds, runs. The last line is `N passed, N failed, N skipped`.
+#
+#   unit lint fuzz    meson's, in build/
+#   system clients    the real daemon with guests of namespaces and a cgroup (pytest, root)
+#   asan              all of these again under ASan and UBSan, in build-asan/
+#   tsan              the daemon under TSan with load, in build-tsan/
+#
+# MUST_WORK=1: a test that is skipped is a failure. Logs of what fails are printed, and kept in
+# build/results.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+known="unit lint fuzz system clients asan tsan"
+suites=${*:-$known}
+for suite in $suites; do
+    [[ " $known " == *" $suite "* ]] || { echo "suites are: $known" >&2; exit 2; }
+done
+wanted() { [[ " $suites " == *" $1 "* ]]; }
+
+results=build/results
+broken=0
+
+# step NAME COMMAND...: its output is shown only when it fails.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    if "$@" >"$results/$name.log" 2>&1; then
+        echo "ok      $name ($((SECONDS - start)) s)"
+        return 0
+    fi
+    cat "$results/$name.log"
+    echo "FAILED  $name ($((SECONDS - start)) s)"
+    return 1
+}
+
+# build DIRECTORY OPTION...: what cannot be built ends the run.
+build() {
+    local dir=$1
+    shift
+    step "$dir" configure_and_compile "$dir" "$@" && return
+    echo "0 passed, 1 failed, 0 skipped"
+    exit 1
+}
+configure_and_compile() {
+    local dir=$1
+    shift
+    [ -e "$dir/build.ninja" ] || meson setup "$dir" -Dwerror=true "$@" || return
+    meson compile -C "$dir"
+}
+
+# meson_tests DIRECTORY SUITE: the suites compiled in.
+meson_tests() {
+    local dir=$1 suite=$2 junit=$1/meson-logs/testlog.junit.xml
+    rm -f "$junit"
+    step "$dir-$suite" meson test -C "$dir" --no-rebuild --print-errorlogs --suite "$suite"
+    cp "$junit" "$results/$dir-$suite.xml" || broken=1
+}
+
+# python_tests DIRECTORY NAME ARGUMENT...: the daemon of that build.
+python_tests() {
+    local dir=$1 name=$2 junit=$results/$1-$2.xml
+    shift 2
+    step "$dir-$name" env BUILD="$dir" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q \
+        -p no:cacheprovider --junitxml="$junit" "$@"
+    [ -e "$junit" ] || broken=1
+}
+
+tests/packages.sh || exit 1
+mkdir -p "$results"
+rm -f "$results"/*
+
+build build
+for suite in unit lint fuzz; do
+    wanted $suite && meson_tests build $suite
+done
+for suite in system clients; do
+    wanted $suite && python_tests build $suite tests/$suite
+done
+if wanted asan; then
+    build build-asan --native-file tests/dev.ini
+    meson_tests build-asan unit
+    meson_tests build-asan fuzz
+    python_tests build-asan system tests/system
+    python_tests build-asan clients tests/clients
+fi
+if wanted tsan; then
+    build build-tsan -Db_sanitize=thread -Db_lundef=false
+    python_tests build-tsan load tests/system -m load
+fi
+
+/usr/bin/python3 tests/summary.py "$results"/*.xml || exit 1
+exit $broken

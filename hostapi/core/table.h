@@ -21,10 +21,10 @@ struct table_pair {
 };
 
 /*
- * Copies the @n @pairs (any order; sorted in place; the last of equal keys
- * wins). Returns 0, -ENOMEM, or -EFBIG past 4 GiB. Release *ret with table_unref().
+ * Copies the @n @pairs (any order; the last of equal keys wins). *ret is NULL when @n is 0.
+ * Returns 0, -ENOMEM, or -EFBIG past 4 GiB. Release *ret with table_unref().
  */
-int table_new(struct table_pair *pairs, size_t n, struct table **ret);
+int table_new(const struct table_pair *pairs, size_t n, struct table **ret);
 
 /* Both accept NULL, which is the empty table everywhere below. */
 struct table *table_ref(struct table *t);
@@ -39,4 +39,8 @@ const char *table_get(const struct table *t, const char *key, size_t *ret_len);
 /* The pair at @i < table_size(), in key order; pointers live as long as the table. */
 struct table_pair table_at(const struct table *t, size_t i);
 
+/* The index of the first key above @key (NULL: of the first key), table_size() when there is none. */
+size_t table_after(const struct table *t, const char *key);
+
+/* Whether both hold the same keys with the same values. */
 bool table_equal(const struct table *a, const struct table *b);

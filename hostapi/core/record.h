@@ -51,5 +51,5 @@ struct record *record_ref(struct record *r);
 struct record *record_unref(struct record *r); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct record *, record_unref);
 
-/* Whether a guest or the identity lookup could tell the two apart. */
+/* Whether neither a guest nor the identity lookup could tell the two apart. */
 bool record_equal(const struct record *a, const struct record *b);

@@ -32,7 +32,10 @@ const char *snapshot_name(const struct snapshot *s);
 const char *snapshot_hostname(const struct snapshot *s); /* the record's, else the name */
 const char *snapshot_instance_id(const struct snapshot *s);
 
-/* Expanded value of @key; NULL when no layer has it. Lives as long as the snapshot. */
+/*
+ * Expanded value of @key, NUL-terminated; NULL when no layer has it. An empty value hides that of a
+ * weaker layer and means unset to the caller. @ret_len may be NULL. Lives as long as the snapshot.
+ */
 const char *snapshot_config(const struct snapshot *s, const char *key, size_t *ret_len);
 
 /* text_to_bool() of the expanded value: 1, 0, or -1 when unset or neither. */

@@ -42,7 +42,8 @@ struct diff {
 };
 
 /*
- * Compares the expanded views; either side may be NULL (no such instance).
+ * Compares the expanded views; either side may be NULL (no such instance). A
+ * key with an empty value counts as unset, as everywhere.
  * *ret may have no changes. Returns 0 or -ENOMEM.
  */
 int diff_new(struct snapshot *old_snapshot, struct snapshot *new_snapshot, struct diff **ret);

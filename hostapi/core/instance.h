@@ -35,6 +35,12 @@ struct instance *instance_ref(struct instance *i);
 struct instance *instance_unref(struct instance *i); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct instance *, instance_unref);
 
+/*
+ * Whether anybody but the caller holds it. False is final while new references
+ * are only made from existing ones: the registry decides by it under its lock.
+ */
+bool instance_is_shared(const struct instance *i);
+
 const char *instance_name(const struct instance *i);
 uint32_t instance_serial(const struct instance *i);
 struct account *instance_account(struct instance *i);
@@ -47,6 +53,10 @@ void instance_set_snapshot(struct instance *i, struct snapshot *s);
 
 /* Ready belongs to one run: true only when @boot is the run that said so. */
 bool instance_is_ready(struct instance *i, const struct boot *boot);
+/*
+ * Ready: @boot is the run that is ready from now on (nobody when it is not known). Not ready: only the run
+ * that said so can take it back.
+ */
 void instance_set_ready(struct instance *i, const struct boot *boot, bool ready);
 /* The run that said Ready; false when none did. */
 bool instance_ready_boot(struct instance *i, struct boot *ret);

@@ -19,12 +19,13 @@ struct account {
 		n_forbidden, n_not_root, n_bytes_sent;
 };
 
-/* Charges one connection. False when the limit is reached (counted as refused). */
+/* Charges one connection (counted as accepted). False when the limit is reached (counted as refused). */
 bool account_connect(struct account *a, const struct settings *s);
+/* Ends a connection that account_connect() charged. */
 void account_disconnect(struct account *a);
 
 /*
- * Charges one request at @now_us. Returns 0, or the seconds (>= 1) after which
+ * Charges one request at @now_us (counted). Returns 0, or the seconds (>= 1) after which
  * asking again makes sense, for Retry-After (counted as refused).
  */
 uint32_t account_request(struct account *a, const struct settings *s, uint64_t now_us);

@@ -8,6 +8,15 @@
  * "processes in this cgroup are that instance": by path (match.cgroup of a
  * record) or by cgroup id (a binding a hook made). Whether claims agree is
  * judged in identity.c; the registry only keeps them.
+ *
+ * A name stays known as long as its record is in force or anybody holds its
+ * instance, so that a record that returns fills the same instance again. When
+ * the last holder has gone, the next change of the registry forgets the name;
+ * a record of that name is then a new instance with a new serial. Serials are
+ * never used twice.
+ *
+ * Thread-safe. Changes are ordered by one lock, in which differences are
+ * computed; lookups wait only for the swap itself.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -20,8 +29,10 @@ struct diff;
 struct registry;
 struct snapshot;
 
+/* NULL = no memory. */
 struct registry *registry_new(void);
-struct registry *registry_free(struct registry *r); /* NULL-safe; always NULL */
+/* Instances live on with those who hold them. NULL-safe; always NULL. */
+struct registry *registry_free(struct registry *r);
 DEFINE_CLEANUP(struct registry *, registry_free);
 
 /* A reference, or NULL when no record of that name is or was in force while somebody holds it. */
@@ -31,7 +42,7 @@ struct instance *registry_find(struct registry *r, const char *name);
  * Makes @s (a reference is taken) the current snapshot of its name, creating
  * the instance if needed, and its match.cgroup the instance's path claim.
  * *ret_diff (never NULL on success, caller frees) is the difference.
- * Returns 0 or -ENOMEM (nothing changed).
+ * Returns 0 or -ENOMEM (nothing changed; also when serials have run out).
  */
 int registry_publish(struct registry *r, struct snapshot *s, struct diff **ret_diff);
 
@@ -46,8 +57,8 @@ int registry_withdraw(struct registry *r, const char *name, struct diff **ret_di
  * with registry_list_free(). Returns 0 or -ENOMEM.
  */
 int registry_list(struct registry *r, struct instance ***ret, size_t *ret_n);
-void registry_list_free(struct instance **list, size_t n);
-size_t registry_size(struct registry *r); /* instances with a snapshot */
+void registry_list_free(struct instance **list, size_t n); /* NULL-safe */
+size_t registry_size(struct registry *r);                  /* instances with a snapshot */
 
 enum claim_kind {
 	CLAIM_MATCH,
@@ -64,12 +75,13 @@ struct claim {
 
 /* Copies the claims on exactly @path; returns how many, at most CLAIMS_MAX. Release each with claim_finish(). */
 size_t registry_claims(struct registry *r, const char *path, struct claim ret[CLAIMS_MAX]);
+/* Releases what registry_claims() filled in; zeroed ones are fine. */
 void claim_finish(struct claim *c);
 
 /*
- * Binds the cgroup @path with id @cgroup_id to the instance @name; an earlier
- * binding of the same instance is replaced. Returns 0, -ENOENT when there is no such
- * instance, or -ENOMEM.
+ * Binds the cgroup @path (as the kernel prints it) with id @cgroup_id to the instance @name; an earlier
+ * binding of the same instance is replaced. Returns 0, -ENOENT when no such
+ * instance is in force, or -ENOMEM; nothing changed unless 0.
  */
 int registry_bind(struct registry *r, const char *name, const char *path, uint64_t cgroup_id);
 int registry_unbind(struct registry *r, const char *name); /* 0 or -ENOENT */

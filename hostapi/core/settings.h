@@ -4,6 +4,8 @@
  * devlxdfsd.conf: limits, location, policy. One table in settings.c drives the
  * parser and is checked against devlxdfsd.conf(5) by a test. Immutable after loading.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -26,6 +28,7 @@ struct settings {
 
 /* The defaults of design section 7. */
 void settings_init(struct settings *s);
+/* Frees what *s holds; zeroed settings are fine, and they are zeroed afterwards. */
 void settings_finish(struct settings *s);
 
 /*
@@ -34,3 +37,15 @@ void settings_finish(struct settings *s);
  * expected. Returns 0, -EINVAL or -ENOMEM.
  */
 int settings_parse(struct settings *s, const char *text, size_t n, struct buf *error);
+
+/* One member of the file, for the manual's test and for help. */
+struct settings_member {
+	const char *name;
+	bool is_text;      /* a string, else a whole number */
+	uint64_t min, max; /* of the number, or of the string's bytes */
+	uint64_t initial;  /* the number's default; a string has none */
+	const char *help;
+};
+
+/* The member at @i, in the order of the table; its texts are static. False past the last one. */
+bool settings_describe(size_t i, struct settings_member *ret);

@@ -1,1 +1,356 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * HTTP threads
+ *
+ * The loop of each: refused connections, then new ones (a bounded batch), then
+ * one pass of libmicrohttpd. Without work it sleeps in epoll_wait(); every
+ * timeout is computed from a list in order of its deadlines. When descriptors run out it
+ * stops accepting until one of its connections ends or a moment has passed:
+ * clients then wait in the listener's queue, which is what they would do anyway.
+ */
+#include "front/http.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "core/registry.h"
+#include "core/settings.h"
+#include "front/conn.h"
+#include "front/refuse.h"
+
+#define LISTEN_BACKLOG 512
+#define ACCEPT_BATCH   16
+#define EVENTS_A_TURN  64
+#define PAUSE_US       (100 * 1000)
+#define DRAIN_US       (2 * 1000 * 1000)
+
+struct http_thread {
+	struct http_server *server;
+	pthread_t id;
+	bool is_started;
+	bool is_listening; /* the listener is in our epoll set */
+	bool is_stopping;
+	int epoll_fd;
+	uint64_t pause_until_us; /* while not listening for want of descriptors */
+	uint64_t n_ended_at_pause;
+	struct conn_home home;
+	struct refuse_list refused;
+};
+
+struct http_server {
+	struct http_options options;
+	int stop_fd;
+	struct log_limit identity_log, limit_log, trouble_log; /* shared by the threads */
+	unsigned n_threads;
+	struct http_thread threads[];
+};
+
+/* What an epoll event is about, by address; any other pointer is a struct refused. */
+enum {
+	TAG_LISTENER,
+	TAG_LIBRARY,
+	TAG_STOP,
+	_TAG_N
+};
+static const char tags[_TAG_N];
+
+static int watch(int epoll_fd, int fd, uint32_t events, int tag)
+{
+	struct epoll_event event = {.events = events, .data.ptr = (void *)&tags[tag]};
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void listener_resume(struct http_thread *t)
+{
+	int r = watch(t->epoll_fd, t->server->options.listen_fd, EPOLLIN | EPOLLEXCLUSIVE,
+		      TAG_LISTENER);
+
+	/* Cannot be retried by an event: try again after the next pause. */
+	t->is_listening = r == 0;
+	t->pause_until_us = now_us() + PAUSE_US;
+}
+
+static void listener_leave(struct http_thread *t)
+{
+	if (t->is_listening)
+		epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, t->server->options.listen_fd, NULL);
+	t->is_listening = false;
+}
+
+/* Writes the entry, with the number of those that were not, unless @limit says not to. */
+#define log_limited(limit, event, instance, format, ...)                                           \
+	do {                                                                                       \
+		uint32_t n_dropped_;                                                               \
+                                                                                                   \
+		if (log_limit_allows(limit, &n_dropped_))                                          \
+			log_full(LOG_LEVEL_WARNING, event, instance,                               \
+				 format " (%u more not logged)", __VA_ARGS__, n_dropped_);         \
+	} while (0)
+
+static void refuse_caller(struct http_thread *t, int fd, int outcome, struct caller *caller)
+{
+	struct http_server *h = t->server;
+	struct front_stats *stats = h->options.stats;
+	const char *name = caller->instance ? instance_name(caller->instance) : NULL;
+	enum refusal why = REFUSE_UNKNOWN;
+
+	if (outcome < 0) {
+		stats->n_own_trouble++;
+		why = REFUSE_TROUBLE;
+		log_limited(&h->trouble_log, LOG_EVENT_NONE, name,
+			    "cannot find out who process %d is: %s", caller->pid,
+			    strerror(-outcome));
+	} else {
+		if (outcome == IDENTITY_E_NOT_ROOT) {
+			stats->n_not_root++;
+			instance_account(caller->instance)->n_not_root++;
+			why = REFUSE_NOT_ROOT;
+		} else if (outcome == IDENTITY_E_CONFLICT) {
+			stats->n_conflict++;
+		} else if (outcome == IDENTITY_E_GONE) {
+			stats->n_gone++;
+		} else {
+			stats->n_unknown++;
+		}
+		log_limited(&h->identity_log, LOG_EVENT_IDENTITY_REFUSED, name,
+			    "refused process %d, uid %u, cgroup %s: %s", caller->pid, caller->uid,
+			    caller->cgroup_path ? caller->cgroup_path : "unknown",
+			    identity_reason(outcome));
+	}
+	refuse_connection(&t->refused, fd, why);
+}
+
+static void admit_guest(struct http_thread *t, int fd_consumed)
+{
+	struct http_server *h = t->server;
+	const struct api *api = h->options.api;
+	_cleanup_(closep) int fd = fd_consumed;
+	_cleanup_(caller_finish) struct caller caller = {0};
+	int r = identity_peer(api->identity, fd, &caller);
+
+	if (r != 0) {
+		refuse_caller(t, steal_fd(&fd), r, &caller);
+		return;
+	}
+	if (!account_connect(instance_account(caller.instance), api->settings)) {
+		h->options.stats->n_limited++;
+		log_limited(&h->limit_log, LOG_EVENT_LIMIT_REACHED, instance_name(caller.instance),
+			    "has its %u connections open, refusing more",
+			    api->settings->max_connections);
+		refuse_connection(&t->refused, steal_fd(&fd), REFUSE_LIMIT);
+		return;
+	}
+	h->options.stats->n_accepted++;
+	r = conn_add(&t->home, steal_fd(&fd), &caller);
+	if (r < 0) {
+		h->options.stats->n_own_trouble++;
+		log_limited(&h->trouble_log, LOG_EVENT_NONE, NULL, "dropped a connection: %s",
+			    strerror(-r));
+	}
+}
+
+static void admit_admin(struct http_thread *t, int fd_consumed)
+{
+	_cleanup_(closep) int fd = fd_consumed;
+	struct caller nobody = {0};
+	uid_t uid;
+	pid_t pid;
+
+	/* The mode of the socket keeps others out; this holds when somebody widened it. */
+	if (identity_peer_uid(fd, &uid, &pid) < 0 || uid != 0)
+		return;
+	t->server->options.stats->n_accepted++;
+	(void)conn_add(&t->home, steal_fd(&fd), &nobody);
+}
+
+static void accept_some(struct http_thread *t)
+{
+	for (int i = 0; i < ACCEPT_BATCH && t->is_listening; i++) {
+		int fd = accept4(t->server->options.listen_fd, NULL, NULL,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0 && t->server->options.trust == HTTP_GUEST) {
+			admit_guest(t, fd);
+		} else if (fd >= 0) {
+			admit_admin(t, fd);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			t->server->options.stats->n_own_trouble++;
+			log_limited(&t->server->trouble_log, LOG_EVENT_LIMIT_REACHED, NULL,
+				    "cannot accept, clients wait: %s", strerror(errno));
+			listener_leave(t);
+			t->pause_until_us = now_us() + PAUSE_US;
+			t->n_ended_at_pause = t->home.n_ended;
+		}
+	}
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Does what has become due and returns how long epoll_wait() may wait. The
+ * clock is only read when some list has a deadline.
+ */
+static int expire(struct http_thread *t)
+{
+	bool is_paused = !t->is_listening && !t->is_stopping;
+	uint64_t now, next = UINT64_MAX;
+	int ms = conn_timeout_ms(&t->home);
+
+	if (!t->home.silent && !t->refused.oldest && !is_paused)
+		return ms;
+	now = now_us();
+	next = earlier(conn_expire(&t->home, now), refuse_expire(&t->refused, now));
+	if (is_paused && (now >= t->pause_until_us || t->home.n_ended != t->n_ended_at_pause))
+		listener_resume(t);
+	else if (is_paused)
+		next = earlier(next, t->pause_until_us);
+	if (next != UINT64_MAX && (ms < 0 || next < now + (uint64_t)ms * 1000))
+		ms = (int)((next - now + 999) / 1000);
+	return ms;
+}
+
+/* One pass of the loop, waiting for at most @ms. */
+static void turn_loop(struct http_thread *t, int ms)
+{
+	struct epoll_event events[EVENTS_A_TURN];
+	int n = epoll_wait(t->epoll_fd, events, EVENTS_A_TURN, ms);
+	bool has_new = false;
+
+	/* Refused ones first: accepting may free the oldest of them. */
+	for (int i = 0; i < n; i++) {
+		void *tag = events[i].data.ptr;
+
+		if (tag == &tags[TAG_LISTENER])
+			has_new = true;
+		else if (tag == &tags[TAG_STOP])
+			t->is_stopping = true;
+		else if (tag != &tags[TAG_LIBRARY])
+			refuse_event(&t->refused, tag);
+	}
+	if (has_new)
+		accept_some(t);
+	conn_run(&t->home);
+}
+
+static void *serve(void *arg)
+{
+	struct http_thread *t = arg;
+	uint64_t deadline;
+
+	while (!t->is_stopping)
+		turn_loop(t, expire(t));
+
+	/* What has been accepted or begun is finished, but nobody is waited for long. */
+	listener_leave(t);
+	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, t->server->stop_fd, NULL);
+	deadline = now_us() + DRAIN_US;
+	for (;;) {
+		uint64_t now = now_us();
+		int ms = expire(t);
+
+		if (now >= deadline ||
+		    (t->home.n_busy == 0 && !t->home.silent && !t->refused.oldest))
+			return NULL;
+		if (ms < 0 || (uint64_t)ms * 1000 > deadline - now)
+			ms = (int)((deadline - now + 999) / 1000);
+		turn_loop(t, ms);
+	}
+}
+
+static int thread_start(struct http_server *h, struct http_thread *t)
+{
+	const struct settings *s = h->options.api->settings;
+	int r;
+
+	t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (t->epoll_fd < 0)
+		return -errno;
+	t->refused.epoll_fd = t->epoll_fd;
+	t->refused.max = s->max_refused / h->n_threads ?: 1;
+	t->home.options = &h->options;
+	r = conn_start(&t->home);
+	if (r < 0)
+		return r;
+	r = watch(t->epoll_fd,
+		  MHD_get_daemon_info(t->home.daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EPOLLIN,
+		  TAG_LIBRARY);
+	if (r < 0)
+		return r;
+	r = watch(t->epoll_fd, h->stop_fd, EPOLLIN, TAG_STOP);
+	if (r < 0)
+		return r;
+	r = watch(t->epoll_fd, h->options.listen_fd, EPOLLIN | EPOLLEXCLUSIVE, TAG_LISTENER);
+	if (r < 0)
+		return r;
+	t->is_listening = true;
+	r = pthread_create(&t->id, NULL, serve, t);
+	if (r != 0)
+		return -r;
+	t->is_started = true;
+	pthread_setname_np(t->id, h->options.name);
+	return 0;
+}
+
+struct http_server *http_free(struct http_server *h)
+{
+	if (!h)
+		return NULL;
+	if (h->stop_fd >= 0)
+		eventfd_write(h->stop_fd, 1);
+	for (unsigned i = 0; i < h->n_threads; i++) {
+		struct http_thread *t = &h->threads[i];
+
+		if (t->is_started)
+			pthread_join(t->id, NULL);
+		conn_stop(&t->home);
+		refuse_finish(&t->refused);
+		closep(&t->epoll_fd);
+	}
+	closep(&h->stop_fd);
+	free(h);
+	return NULL;
+}
+DEFINE_CLEANUP(struct http_server *, http_free);
+
+int http_new(const struct http_options *options, struct http_server **ret)
+{
+	_cleanup_(http_freep) struct http_server *h = NULL;
+	int r;
+
+	h = calloc(1, sizeof(*h) + options->n_threads * sizeof(h->threads[0]));
+	if (!h)
+		return -ENOMEM;
+	h->options = *options;
+	h->n_threads = options->n_threads;
+	for (unsigned i = 0; i < h->n_threads; i++) {
+		h->threads[i].server = h;
+		h->threads[i].epoll_fd = -1;
+	}
+	h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (h->stop_fd < 0)
+		return -errno;
+	r = sock_listen(options->listen_fd, LISTEN_BACKLOG);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < h->n_threads; i++) {
+		r = thread_start(h, &h->threads[i]);
+		if (r < 0)
+			return r;
+	}
+	*ret = steal_ptr(&h);
+	return 0;
+}

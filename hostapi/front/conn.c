@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One HTTP connection and the request going on in it
+ *
+ * libmicrohttpd calls, per request: begin() with the request line, answer()
+ * once after the header, answer() per piece of the body, answer() to get the
+ * response (again after a suspension), end(). A response must not be queued
+ * in the first answer() unless the connection is to be closed after it.
+ */
+#include "front/conn.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <utlist.h>
+
+#include "api/reply.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "base/text.h"
+#include "core/registry.h"
+#include "core/settings.h"
+#include "core/snapshot.h"
+
+/* What the library needs in its memory of a connection beside the request's header. */
+#define POOL_ROOM 4096
+/* A body that is too large is still read up to this, so that its sender gets to read the 413. */
+#define SWALLOW_MAX (1024 * 1024)
+/* Buffers that grew larger than this are not kept for the next request. */
+#define BODY_KEEP 4096
+
+static const struct settings *settings_of(const struct conn *c)
+{
+	return c->home->options->api->settings;
+}
+
+static void request_finish(struct conn *c)
+{
+	target_finish(&c->target);
+	if (c->body.size > BODY_KEEP)
+		buf_finish(&c->body);
+	c->body.len = 0;
+	c->n_body = 0;
+	c->is_too_large = false;
+	if (c->is_busy)
+		c->home->n_busy--;
+	c->is_busy = false;
+}
+
+static void conn_free(struct conn *c)
+{
+	struct conn_home *home = c->home;
+
+	request_finish(c);
+	buf_finish(&c->body);
+	turn_leave(&home->turn, &c->turn);
+	if (c->is_silent)
+		DL_DELETE(home->silent, c);
+	if (c->is_charged)
+		account_disconnect(instance_account(c->caller.instance));
+	caller_finish(&c->caller);
+	home->n_ended++;
+	free(c);
+}
+DEFINE_CLEANUP(struct conn *, conn_free);
+
+static struct conn *conn_of(struct MHD_Connection *mhd)
+{
+	return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void notify(void *cls, struct MHD_Connection *mhd, void **context,
+		   enum MHD_ConnectionNotificationCode code)
+{
+	struct conn_home *home = cls;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = home->starting;
+		home->starting->mhd = mhd;
+		home->starting = NULL;
+	} else if (*context) {
+		conn_free(*context);
+		*context = NULL;
+	}
+}
+
+static void *begin(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+	struct conn *c = conn_of(mhd);
+
+	c->target_error = target_parse(target, strlen(target), &c->target);
+	return c;
+}
+
+static void end(void *cls, struct MHD_Connection *mhd, void **request,
+		enum MHD_RequestTerminationCode why)
+{
+	if (*request)
+		request_finish(*request);
+	*request = NULL;
+}
+
+/* The target is decoded by target_parse(), once and segment by segment. */
+static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
+{
+	return strlen(text);
+}
+
+static void release_snapshot(void *cls)
+{
+	snapshot_unref(cls);
+}
+
+/* The body goes over to the response, whoever owns it, without being copied. */
+static struct MHD_Response *response_of(struct reply *r)
+{
+	void *body = (void *)r->body;
+	struct MHD_Response *response;
+
+	if (r->borrowed) {
+		response = MHD_create_response_from_buffer_with_free_callback_cls(
+			r->body_len, body, release_snapshot, r->borrowed);
+		if (response)
+			r->borrowed = NULL;
+	} else if (r->owned && r->owned == r->body) {
+		response =
+			MHD_create_response_from_buffer(r->body_len, body, MHD_RESPMEM_MUST_FREE);
+		if (response)
+			r->owned = NULL;
+	} else {
+		response =
+			MHD_create_response_from_buffer(r->body_len, body, MHD_RESPMEM_PERSISTENT);
+	}
+	return response;
+}
+
+/* Queues what @r says; MHD_NO closes the connection. */
+static enum MHD_Result send_reply(struct conn *c, struct reply *r)
+{
+	struct MHD_Response *response = response_of(r);
+	char seconds[16];
+	enum MHD_Result result;
+	bool good;
+
+	if (!response)
+		return MHD_NO;
+	good = MHD_add_response_header(response, "Content-Type", reply_content_type(r));
+	if (r->outcome != OUTCOME_OK)
+		good &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (r->allow)
+		good &= MHD_add_response_header(response, "Allow", r->allow);
+	if (r->retry_after_s) {
+		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
+		good &= MHD_add_response_header(response, "Retry-After", seconds);
+	}
+	result = good ? MHD_queue_response(c->mhd, outcome_status(r->outcome), response) : MHD_NO;
+	MHD_destroy_response(response);
+	return result;
+}
+
+/*
+ * Whether the guest may ask now: it is still who it was, and has not asked too
+ * often. Else *reply is the answer.
+ */
+static bool is_admitted(struct conn *c, struct reply *reply)
+{
+	const struct api *api = c->home->options->api;
+	struct account *account = instance_account(c->caller.instance);
+	uint32_t wait_s;
+
+	if (identity_confirm(api->identity, &c->caller) != 0) {
+		reply_error(reply, OUTCOME_FORBIDDEN, NULL);
+		return false;
+	}
+	wait_s = account_request(account, api->settings, now_us());
+	if (wait_s) {
+		reply_error(reply, OUTCOME_TOO_MANY, NULL);
+		reply->retry_after_s = wait_s;
+		return false;
+	}
+	return true;
+}
+
+static void make_reply(struct conn *c, const char *method, struct reply *reply)
+{
+	const struct http_options *o = c->home->options;
+	_cleanup_(snapshot_unrefp) struct snapshot *snapshot = NULL;
+	struct request request = {
+		.api = o->api,
+		.method = method_parse(method),
+		.target = &c->target,
+		.body = c->body.len ? c->body.data : "",
+		.body_len = c->body.len,
+	};
+
+	if (o->trust == HTTP_GUEST) {
+		if (!is_admitted(c, reply))
+			return;
+		snapshot = instance_snapshot(c->caller.instance);
+		request.instance = c->caller.instance;
+		request.snapshot = snapshot;
+		request.boot = &c->caller.boot;
+	}
+	if (c->is_too_large)
+		reply_error(reply, OUTCOME_TOO_LARGE, NULL);
+	else if (c->target_error == -E2BIG)
+		reply_error(reply, OUTCOME_NOT_FOUND, NULL);
+	else if (c->target_error == -ENOMEM)
+		reply_error(reply, OUTCOME_INTERNAL, NULL);
+	else if (c->target_error < 0)
+		reply_error(reply, OUTCOME_BAD_REQUEST, NULL);
+	else
+		route_dispatch(o->routes, &request, method, reply);
+}
+
+static enum MHD_Result respond(struct conn *c, const char *method)
+{
+	struct reply reply = {0};
+	enum MHD_Result result;
+
+	make_reply(c, method, &reply);
+	if (reply.error)
+		log_full(LOG_LEVEL_ERROR, LOG_EVENT_NONE,
+			 c->caller.instance ? instance_name(c->caller.instance) : NULL,
+			 "a request failed: %s", strerror(-reply.error));
+	if (c->caller.instance) {
+		struct account *account = instance_account(c->caller.instance);
+
+		account->n_bytes_sent += reply.body_len;
+		if (reply.outcome == OUTCOME_FORBIDDEN)
+			account->n_forbidden++;
+	}
+	result = send_reply(c, &reply);
+	reply_finish(&reply);
+	return result;
+}
+
+/*
+ * The header is complete. A body that is announced as too large and that its
+ * sender holds back (Expect) or that is too much to swallow is refused at once.
+ */
+static enum MHD_Result take_header(struct conn *c, const char *method)
+{
+	const char *length = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Content-Length");
+	uint64_t n = 0;
+
+	if (c->is_silent) {
+		DL_DELETE(c->home->silent, c);
+		c->is_silent = false;
+	}
+	c->is_busy = true;
+	c->home->n_busy++;
+	if (!length || text_to_u64(length, 0, settings_of(c)->max_body_bytes, &n) == 0)
+		return MHD_YES;
+	c->is_too_large = true;
+	if (text_to_u64(length, 0, SWALLOW_MAX, &n) == 0 &&
+	    !MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Expect"))
+		return MHD_YES;
+	return respond(c, method);
+}
+
+static enum MHD_Result take_body(struct conn *c, const char *bytes, size_t n)
+{
+	c->n_body += n;
+	if (c->n_body > settings_of(c)->max_body_bytes)
+		c->is_too_large = true;
+	if (c->is_too_large)
+		return c->n_body <= SWALLOW_MAX ? MHD_YES : MHD_NO;
+	return buf_append(&c->body, bytes, n) == 0 ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result answer(void *cls, struct MHD_Connection *mhd, const char *url,
+			      const char *method, const char *version, const char *upload,
+			      size_t *upload_size, void **request)
+{
+	struct conn *c = *request;
+
+	if (!c->is_busy)
+		return take_header(c, method);
+	if (*upload_size) {
+		size_t n = *upload_size;
+
+		*upload_size = 0;
+		return take_body(c, upload, n);
+	}
+	if (!turn_take(&c->home->turn, &c->turn)) {
+		MHD_suspend_connection(mhd);
+		return MHD_YES;
+	}
+	return respond(c, method);
+}
+
+int conn_start(struct conn_home *home)
+{
+	const struct settings *s = home->options->api->settings;
+
+	home->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME,
+		0, NULL, NULL, answer, NULL, MHD_OPTION_NOTIFY_CONNECTION, notify, home,
+		MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, MHD_OPTION_NOTIFY_COMPLETED, end, NULL,
+		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->max_header_bytes + POOL_ROOM,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->idle_timeout_s,
+		MHD_OPTION_CONNECTION_LIMIT, 1U << 30, MHD_OPTION_END);
+	return home->daemon ? 0 : -ENOMEM;
+}
+
+int conn_add(struct conn_home *home, int fd_consumed, struct caller *caller)
+{
+	/* Unnamed: the library wants an address but has no use for it. */
+	static const struct sockaddr_un nowhere = {.sun_family = AF_UNIX};
+	_cleanup_(closep) int fd = fd_consumed;
+	_cleanup_(conn_freep) struct conn *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c) {
+		if (caller->instance)
+			account_disconnect(instance_account(caller->instance));
+		caller_finish(caller);
+		return -ENOMEM;
+	}
+	c->home = home;
+	c->fd = fd;
+	c->caller = *caller;
+	*caller = (struct caller){0};
+	c->is_charged = c->caller.instance != NULL;
+	if (c->caller.instance) {
+		r = turn_enter(&home->turn, &c->turn, c->caller.instance);
+		if (r < 0)
+			return r;
+	}
+	c->accepted_us = now_us();
+	DL_APPEND(home->silent, c);
+	c->is_silent = true;
+
+	/* The library closes the descriptor in any case, and calls notify() before it returns. */
+	home->starting = c;
+	fd = -1;
+	if (MHD_add_connection(home->daemon, c->fd, (const struct sockaddr *)&nowhere,
+			       sizeof(nowhere)) != MHD_YES &&
+	    home->starting)
+		return -ENOMEM;
+	steal_ptr(&c); /* notify() took it */
+	home->starting = NULL;
+	return 0;
+}
+
+void conn_run(struct conn_home *home)
+{
+	struct turn_entry *e;
+
+	turn_begin(&home->turn);
+	while ((e = turn_next(&home->turn))) {
+		struct conn *c = (struct conn *)((char *)e - offsetof(struct conn, turn));
+
+		MHD_resume_connection(c->mhd);
+	}
+	MHD_run(home->daemon);
+}
+
+uint64_t conn_expire(struct conn_home *home, uint64_t now)
+{
+	const struct settings *s = home->options->api->settings;
+	uint64_t limit = (uint64_t)s->first_header_timeout_ms * 1000;
+
+	while (home->silent && home->silent->accepted_us + limit <= now) {
+		struct conn *c = home->silent;
+
+		/* The library notices the end and closes it in its next pass. */
+		DL_DELETE(home->silent, c);
+		c->is_silent = false;
+		shutdown(c->fd, SHUT_RDWR);
+	}
+	return home->silent ? home->silent->accepted_us + limit : UINT64_MAX;
+}
+
+int conn_timeout_ms(struct conn_home *home)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	if (turn_is_pending(&home->turn))
+		return 0;
+	if (MHD_get_timeout(home->daemon, &ms) != MHD_YES)
+		return -1;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+void conn_stop(struct conn_home *home)
+{
+	struct turn_entry *e;
+
+	if (!home->daemon)
+		return;
+	while ((e = turn_any(&home->turn))) {
+		struct conn *c = (struct conn *)((char *)e - offsetof(struct conn, turn));
+
+		MHD_resume_connection(c->mhd);
+	}
+	MHD_run(home->daemon);
+	MHD_stop_daemon(home->daemon);
+	home->daemon = NULL;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One instance as the host's commands see it
+ *
+ * Names and numbers only: no value of a config key is in it, so that whoever may
+ * list instances (a log, a support bundle) does not learn secrets.
+ */
+#include "front/summary.h"
+
+#include "core/cgroup.h"
+#include "core/registry.h"
+#include "core/snapshot.h"
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+static json_t *profiles_of(const struct record *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < r->n_profiles; i++)
+		json_array_append_new(list, json_string(r->profiles[i]));
+	return list;
+}
+
+static json_t *root_of(const struct record *r)
+{
+	return r->has_root ? json_pack("{s:I, s:I}", "uid", (json_int_t)r->root_uid, "gid",
+				       (json_int_t)r->root_gid)
+			   : json_null();
+}
+
+static json_int_t count_keys(const struct snapshot *s)
+{
+	const char *key = NULL, *value;
+	size_t len;
+	json_int_t n = 0;
+
+	while (snapshot_config_next(s, &key, &value, &len))
+		n++;
+	return n;
+}
+
+static json_int_t count_devices(const struct snapshot *s)
+{
+	const char *name = NULL;
+	const struct table *config;
+	json_int_t n = 0;
+
+	while (snapshot_device_next(s, &name, &config))
+		n++;
+	return n;
+}
+
+/* Whether the claim speaks of the cgroup that stands at @path now. */
+static bool claim_is_valid(const struct claim *c, int cgroup_root_fd, const char *path)
+{
+	uint64_t id;
+
+	if (c->kind == CLAIM_MATCH)
+		return true;
+	return cgroup_root_fd >= 0 && cgroup_id(cgroup_root_fd, path, &id) == 0 &&
+	       id == c->cgroup_id;
+}
+
+/* Appends to @list who else claims @path. */
+static void add_rivals(json_t *list, struct registry *registry, const struct instance *self,
+		       int cgroup_root_fd, const char *path)
+{
+	struct claim claims[CLAIMS_MAX] = {0};
+	size_t n = registry_claims(registry, path, claims);
+
+	for (size_t i = 0; i < n; i++) {
+		if (claims[i].instance != self && claim_is_valid(&claims[i], cgroup_root_fd, path))
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:s}", "instance",
+						instance_name(claims[i].instance), "kind",
+						claims[i].kind == CLAIM_MATCH ? "match" : "binding",
+						"path", path));
+		claim_finish(&claims[i]);
+	}
+}
+
+json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
+	json_auto_t *conflict = json_array(), *binding = json_null();
+	const struct account *a = instance_account(i);
+	char path[CGROUP_PATH_MAX];
+	const struct record *r;
+	struct boot boot = {0};
+	uint64_t id;
+	bool is_running;
+
+	if (!s || !conflict)
+		return NULL;
+	r = snapshot_record(s);
+	if (r->match_cgroup)
+		add_rivals(conflict, api->registry, i, cgroup_root_fd, r->match_cgroup);
+	if (registry_binding(api->registry, instance_name(i), path, &id) == 0) {
+		json_decref(binding);
+		binding = json_pack("{s:s, s:I}", "cgroup", path, "cgroup_id", (json_int_t)id);
+		if (!r->match_cgroup || !streq(path, r->match_cgroup))
+			add_rivals(conflict, api->registry, i, cgroup_root_fd, path);
+	}
+	is_running = identity_boot(api->identity, i, &boot);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:{s:o, s:b}, s:O, s:o, s:s, s:s, s:O, "
+		"s:I, s:I, s:I, s:I}",
+		"name", instance_name(i), "type", instance_type_name(r->type), "source", r->source,
+		"state",
+		json_array_size(conflict) ? "Conflict"
+		: is_running              ? "Running"
+					  : "Stopped",
+		"ready", is_running && instance_is_ready(i, &boot), "profiles", profiles_of(r),
+		"keys", count_keys(s), "devices", count_devices(s), "match", "cgroup",
+		text_or_null(r->match_cgroup), "mount", r->match_mount, "binding", binding, "root",
+		root_of(r), "hostname", snapshot_hostname(s), "instance_id",
+		snapshot_instance_id(s), "conflict", conflict, "connections",
+		(json_int_t)a->n_connections, "requests", (json_int_t)a->n_requests, "refused",
+		(json_int_t)(a->n_refused_connections + a->n_refused_requests), "forbidden",
+		(json_int_t)a->n_forbidden);
+}

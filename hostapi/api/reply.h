@@ -3,9 +3,8 @@
 /*
  * What a handler answers, and the one table from outcome to HTTP status
  *
- * Encodings of devlxd-api.md 1.4 with section 12's fixes: raw is
- * application/octet-stream; charset=utf-8, JSON ends with one newline, errors
- * are text/plain with nosniff.
+ * Raw values are application/octet-stream; charset=utf-8 (without the charset cloud-init before 24.2
+ * guesses one), JSON ends with one newline, errors are text/plain with nosniff: devlxd-api(7).
  */
 #include <jansson.h>
 #include <stddef.h>
@@ -29,8 +28,10 @@ enum outcome {
 	OUTCOME_UNAVAILABLE,
 	_OUTCOME_N,
 };
-unsigned outcome_status(enum outcome o);    /* 200, 400, ... */
-const char *outcome_phrase(enum outcome o); /* "Not Found", ... */
+/* 200, 400, ... */
+unsigned outcome_status(enum outcome o);
+/* "Not Found", ...; constant. */
+const char *outcome_phrase(enum outcome o);
 
 enum reply_kind {
 	REPLY_RAW,
@@ -41,27 +42,43 @@ enum reply_kind {
 struct reply {
 	enum outcome outcome;
 	enum reply_kind kind;
-	const char *content_type; /* constant; NULL: by kind */
-	const char *
-		allow; /* for NOT_IMPLEMENTED: "GET, HEAD"; points into the route table; else NULL */
-	uint32_t retry_after_s; /* 0: no Retry-After */
-	const char *body;
+	const char *content_type; /* constant; NULL: by kind; see reply_content_type() */
+	const char *allow;        /* for NOT_IMPLEMENTED: "GET, HEAD"; else NULL */
+	uint32_t retry_after_s;   /* 0: no Retry-After */
+	int error;        /* -errno behind OUTCOME_INTERNAL, for the front to log; 0: none */
+	const char *body; /* may be NULL when body_len is 0 */
 	size_t body_len;
-	char *owned;               /* body when the reply owns it (malloc) */
+	char *owned; /* what body or allow points to when the reply owns it (malloc) */
 	struct snapshot *borrowed; /* reference that keeps body alive when a snapshot owns it */
 };
 
+/*
+ * A reply starts zeroed, which is 200 with an empty raw body. Each function
+ * below replaces what was there; the last one before sending counts.
+ */
+
+/* Frees what it holds and zeroes it. */
 void reply_finish(struct reply *r);
 
-/* Body is @n bytes inside @s, sent without copying; takes a reference to @s. */
+/* The Content-Type to send; constant, never NULL. */
+const char *reply_content_type(const struct reply *r);
+
+/* 200, raw: @n bytes inside @s, sent without copying; takes a reference to @s. */
 void reply_value(struct reply *r, struct snapshot *s, const char *bytes, size_t n);
-/* Takes the buffer's bytes (emptied). Returns 0 or -ENOMEM. */
+/* 200 with @n @bytes, which the reply frees. */
+void reply_owned(struct reply *r, enum reply_kind kind, char *bytes, size_t n);
+/* 200 with the buffer's bytes, taken out of it. Returns 0 or -ENOMEM. */
 int reply_bytes(struct reply *r, enum reply_kind kind, struct buf *b);
-/* Encodes @value (reference stolen, compact, sorted keys, newline). Returns 0 or -ENOMEM. */
+/* 200 with @value encoded (reference stolen, compact, sorted keys, newline). Returns 0 or -ENOMEM. */
 int reply_json(struct reply *r, json_t *value);
+/* 200 with the constant @text, sent without copying. */
+void reply_constant(struct reply *r, enum reply_kind kind, const char *text);
 /* 200 with an empty raw body. */
 void reply_empty(struct reply *r);
-/* Error in plain text: @format, or the status' phrase when NULL, plus newline. Never fails: the phrase is constant. */
+/*
+ * Error in plain text: @format, or the status' phrase when NULL, plus newline. Never fails: without
+ * memory it is the phrase. TOO_MANY gets a Retry-After of one second; the caller may raise it.
+ */
 void reply_error(struct reply *r, enum outcome o, const char *format, ...) _printf_(3, 4);
-/* Error in the main API's JSON envelope (devlxd-api.md 1.4 c). */
+/* Error in the main API's JSON envelope, @message or the phrase when NULL; plain text without memory. */
 void reply_error_envelope(struct reply *r, enum outcome o, const char *message);

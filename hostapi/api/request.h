@@ -39,7 +39,9 @@ enum method {
 	METHOD_DELETE,
 	METHOD_OTHER
 };
+/* Exact, upper case; METHOD_OTHER for what is not in the list. */
 enum method method_parse(const char *name);
+/* "GET", ...; "OTHER" for METHOD_OTHER. Constant. */
 const char *method_name(enum method m);
 
 #define TARGET_SEGMENTS_MAX 12
@@ -55,18 +57,21 @@ struct target {
 	const char *segments[TARGET_SEGMENTS_MAX];
 	const char *query; /* raw, without '?'; NULL when absent */
 };
+/* Frees and zeroes it. */
 void target_finish(struct target *t);
 
 /*
- * Parses @n bytes of a request line's target. Pure. Returns 0, -EINVAL (bad percent-encoding, NUL,
- * "." or ".." segment, not starting with '/' or a scheme), -E2BIG (too many segments: no route has
- * them), or -ENOMEM.
+ * Parses @n bytes of a request line's target. Pure. Returns 0, -EINVAL (bad percent-encoding, an
+ * encoded NUL, a raw control character, a "." or ".." segment however written, neither '/' nor a
+ * scheme in front), -E2BIG (too many segments: no route has them), or -ENOMEM. Release *ret with
+ * target_finish().
  */
 int target_parse(const char *text, size_t n, struct target *ret);
 
 /*
- * The last value of @name in a raw query, decoded ('+' is a space), caller
- * frees. Returns 0, -ENOENT, -EINVAL or -ENOMEM.
+ * The first value of @name in a raw query (NULL: none), decoded ('+' is a
+ * space), caller frees. As in Go, pairs with a ';' do not count. Returns 0, -ENOENT, -EINVAL
+ * (that value is badly encoded or holds NUL) or -ENOMEM.
  */
 int query_get(const char *query, const char *name, char **ret);
 

@@ -10,17 +10,26 @@
 #include "api/request.h"
 #include "base/buf.h"
 
-int root_get(const struct request *request, struct reply *reply);     /* GET / */
-int state_get(const struct request *request, struct reply *reply);    /* GET /1.0 */
-int state_patch(const struct request *request, struct reply *reply);  /* PATCH /1.0 */
-int config_list(const struct request *request, struct reply *reply);  /* GET /1.0/config */
-int config_get(const struct request *request, struct reply *reply);   /* GET /1.0/config/{key} */
-int metadata_get(const struct request *request, struct reply *reply); /* GET /1.0/meta-data */
-int devices_get(const struct request *request, struct reply *reply);  /* GET /1.0/devices */
-int images_export(const struct request *request,
-		  struct reply *reply); /* GET /1.0/images/{fingerprint}/export */
-int pro_get(const struct request *request, struct reply *reply);   /* GET /1.0/ubuntu-pro */
-int pro_token(const struct request *request, struct reply *reply); /* POST /1.0/ubuntu-pro/token */
+/* GET / */
+int root_get(const struct request *request, struct reply *reply);
+/* GET /1.0 */
+int state_get(const struct request *request, struct reply *reply);
+/* PATCH /1.0 */
+int state_patch(const struct request *request, struct reply *reply);
+/* GET /1.0/config */
+int config_list(const struct request *request, struct reply *reply);
+/* GET /1.0/config/{key} */
+int config_get(const struct request *request, struct reply *reply);
+/* GET /1.0/meta-data */
+int metadata_get(const struct request *request, struct reply *reply);
+/* GET /1.0/devices */
+int devices_get(const struct request *request, struct reply *reply);
+/* GET /1.0/images/{fingerprint}/export */
+int images_export(const struct request *request, struct reply *reply);
+/* GET /1.0/ubuntu-pro */
+int pro_get(const struct request *request, struct reply *reply);
+/* POST /1.0/ubuntu-pro/token */
+int pro_token(const struct request *request, struct reply *reply);
 
 /*
  * What a guest reads at config key @key of @s. Outcome OK: *ret_bytes (*ret_len of them) is owned by
@@ -31,8 +40,11 @@ int pro_token(const struct request *request, struct reply *reply); /* POST /1.0/
 int config_value(struct snapshot *s, const char *key, enum outcome *ret_outcome,
 		 const char **ret_bytes, size_t *ret_len, char **ret_owned);
 
-/* Whether @key stands in the list (what GET /1.0/config shows), ssh-keys rule included. */
-bool config_is_listed(struct snapshot *s, const char *key);
+/*
+ * The listed keys, what GET /1.0/config shows, in its order: calls @each for
+ * every one until it returns non-zero. Returns 0, what @each returned, or -ENOMEM.
+ */
+int config_each_listed(struct snapshot *s, int (*each)(void *ctx, const char *key), void *ctx);
 
 /* instance-id, local-hostname, user.meta-data: exact text. Returns 0 or -ENOMEM. */
 int metadata_text(const struct snapshot *s, struct buf *b);

@@ -14,28 +14,30 @@
 #include "api/request.h"
 
 enum route_flags {
-	ROUTE_ALWAYS = 1 << 0, /* answered even when security.devlxd is false */
+	/* Called also when security.devlxd is false or request->snapshot is NULL: it refuses itself. */
+	ROUTE_ALWAYS = 1 << 0,
 };
 
 struct route {
 	enum method method;
 	const char *path; /* "/1.0/config/{key}"; "/" is the root */
-	/* Fills *reply. Returns 0, or -errno which becomes 500 and is logged. */
+	/* Fills *reply (zeroed). Returns 0, or -errno, which becomes 500 and reply->error. */
 	int (*handler)(const struct request *request, struct reply *reply);
 	unsigned flags;
 	const char *help;
 };
 
 struct route_table {
-	const struct route *routes;
+	const struct route *routes; /* sorted by path, then method */
 	size_t n_routes;
 };
 
 /*
  * Answers *request from @table: 404 for an unknown path, 501 with Allow for a
  * known path without that method (HEAD goes where GET goes), 404 `Method "X" not found` for a method
- * nobody knows, 403 when the snapshot is gone or security.devlxd is false, else the handler. @method_text is
- * the method as sent. Fills request->params. Always leaves a complete reply.
+ * nobody knows, 403 when the guest's snapshot is gone or security.devlxd is false (requests without
+ * an instance, the host's own, are not asked), else the handler. @method_text is the method as sent.
+ * Fills request->params; zeroes *reply and always leaves a complete one.
  */
 void route_dispatch(const struct route_table *table, struct request *request,
 		    const char *method_text, struct reply *reply);

@@ -1,1 +1,197 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * devlxdfsd's command line
+ *
+ * One table: what is accepted, what --help prints, what devlxdfsd(8) must say.
+ * Texts stay in argv. Pure but for what it prints.
+ */
+#include "options.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "config.h"
+
+enum {
+	EXIT_GO_ON = -1,
+	EXIT_DONE = 0,
+	EXIT_MISUSE = 2,
+};
+
+struct option {
+	const char *name;
+	const char *argument; /* NULL: takes none */
+	const char *help;     /* NULL: hidden */
+	/* Sets what the option says. Returns 0 or -EINVAL. */
+	int (*set)(struct options *o, const char *value);
+};
+
+static int set_conf_dir(struct options *o, const char *value)
+{
+	o->conf_dir = value;
+	return *value ? 0 : -EINVAL;
+}
+
+static int set_state_dir(struct options *o, const char *value)
+{
+	o->state_dir = value;
+	return *value ? 0 : -EINVAL;
+}
+
+static int set_run_dir(struct options *o, const char *value)
+{
+	o->run_dir = value;
+	return *value ? 0 : -EINVAL;
+}
+
+static int set_no_fuse(struct options *o, const char *value)
+{
+	o->no_fuse = true;
+	return 0;
+}
+
+static int set_foreground_worker(struct options *o, const char *value)
+{
+	o->foreground_worker = true;
+	return 0;
+}
+
+static int set_fd(const char *text, int *ret)
+{
+	uint64_t fd;
+
+	if (text_to_u64(text, 0, INT_MAX, &fd) < 0)
+		return -EINVAL;
+	*ret = (int)fd;
+	return 0;
+}
+
+static int set_ready_fd(struct options *o, const char *value)
+{
+	return set_fd(value, &o->ready_fd);
+}
+
+static int set_log_level(struct options *o, const char *value)
+{
+	int level = log_level_parse(value);
+
+	if (level >= 0)
+		o->log_level = level;
+	return level < 0 ? level : 0;
+}
+
+/* "N,N,N" */
+static int set_worker(struct options *o, const char *value)
+{
+	_cleanup_(freep) char *copy = strdup(value);
+	char *rest = copy, *field;
+
+	for (size_t i = 0; i < ARRAY_SIZE(o->worker_fds); i++) {
+		field = strsep(&rest, ",");
+		if (!field || set_fd(field, &o->worker_fds[i]) < 0)
+			return -EINVAL;
+	}
+	o->worker = true;
+	return rest ? -EINVAL : 0;
+}
+
+static const struct option table[] = {
+	{"conf-dir", "DIR", "the operator's directory (" DEVLXDFS_CONF_DIR ")", set_conf_dir},
+	{"state-dir", "DIR", "written by devlxdfs and the daemon (" DEVLXDFS_STATE_DIR ")",
+	 set_state_dir},
+	{"run-dir", "DIR", "the sockets (" DEVLXDFS_RUN_DIR ")", set_run_dir},
+	{"no-fuse", NULL, "serve the socket only", set_no_fuse},
+	{"foreground-worker", NULL, "serve in this process, without a keeper",
+	 set_foreground_worker},
+	{"ready-fd", "N", "write a newline to descriptor N and close it once guests are served",
+	 set_ready_fd},
+	{"log-level", "LEVEL", "error, warning, info (default) or debug", set_log_level},
+	{"worker", "FDS", NULL, set_worker},
+	{"help", NULL, "print this and exit", NULL},
+	{"version", NULL, "print the version and exit", NULL},
+};
+
+static void print_help(void)
+{
+	puts("Usage: devlxdfsd [OPTION]...\n"
+	     "Serve the DevLXD guest API to the guests of this host; see devlxdfsd(8).\n");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		char left[32];
+
+		if (!table[i].help)
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", table[i].name,
+			 table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
+		printf("  %-21s %s\n", left, table[i].help);
+	}
+}
+
+/* The option whose name is the first @n bytes of @word. */
+static const struct option *find(const char *word, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strlen(table[i].name) == n && memcmp(table[i].name, word, n) == 0)
+			return &table[i];
+	}
+	return NULL;
+}
+
+/* One option at argv[*i]; *i is moved past a value of its own. */
+static int parse_one(struct options *o, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i], *name = word + 2, *value;
+	const struct option *option = NULL;
+
+	if (word[0] == '-' && word[1] == '-')
+		option = find(name, strcspn(name, "="));
+	if (!option) {
+		fprintf(stderr, "devlxdfsd: unknown argument \"%s\"; see devlxdfsd --help\n", word);
+		return EXIT_MISUSE;
+	}
+	value = strchr(name, '=');
+	if (value)
+		value++;
+	else if (option->argument && *i + 1 < argc)
+		value = argv[++*i];
+	if (!option->argument != !value) {
+		fprintf(stderr, "devlxdfsd: --%s takes %s; see devlxdfsd --help\n", option->name,
+			option->argument ? option->argument : "no value");
+		return EXIT_MISUSE;
+	}
+	if (option->set) {
+		if (option->set(o, value) == 0)
+			return EXIT_GO_ON;
+		fprintf(stderr, "devlxdfsd: \"%s\" is no good %s for --%s\n", value,
+			option->argument, option->name);
+		return EXIT_MISUSE;
+	}
+	if (streq(option->name, "help"))
+		print_help();
+	else
+		puts("devlxdfsd " DEVLXDFS_VERSION);
+	return EXIT_DONE;
+}
+
+int options_parse(struct options *o, int argc, char **argv)
+{
+	*o = (struct options){
+		.conf_dir = DEVLXDFS_CONF_DIR,
+		.state_dir = DEVLXDFS_STATE_DIR,
+		.run_dir = DEVLXDFS_RUN_DIR,
+		.ready_fd = -1,
+		.log_level = LOG_LEVEL_INFO,
+		.argv = argv,
+	};
+	for (int i = 1; i < argc; i++) {
+		int r = parse_one(o, argc, argv, &i);
+
+		if (r != EXIT_GO_ON)
+			return r;
+	}
+	return EXIT_GO_ON;
+}

@@ -15,6 +15,7 @@ struct options {
 	/* --worker: started by the keeper; descriptors of struct worker_fds */
 	bool worker;
 	int worker_fds[3];
+	char **argv; /* the command line itself, for the keeper to give to its workers */
 };
 
 /* Returns -1 to go on, else the exit status (help and version 0, misuse 2) after having written why. */

@@ -14,5 +14,9 @@ struct worker_fds {
 	int keeper_fd; /* SOCK_SEQPACKET to the keeper; -1 in the foreground */
 };
 
-/* Returns the exit status. @on_ready is called once it serves (may be NULL). */
-int worker_run(const struct options *options, const struct worker_fds *fds);
+/*
+ * Serves until told to stop. @on_ready (may be NULL) is called with @ctx once guests are served; what it
+ * returns below 0 ends the start. Returns the exit status: 0 stopped as asked, 1 could not start.
+ */
+int worker_run(const struct options *options, const struct worker_fds *fds,
+	       int (*on_ready)(void *ctx), void *ctx);

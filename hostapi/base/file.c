@@ -132,12 +132,12 @@ static int temporary_name(const char *name, char **ret)
 	int r;
 
 	if (getrandom(&salt, sizeof(salt), 0) != sizeof(salt))
-		return -errno;
+		return -EIO;
 	r = buf_printf(&b, "%.*s.%s.%016llx", n_dir, name, name + n_dir, (unsigned long long)salt);
 	if (r < 0)
 		return r;
 	*ret = buf_steal(&b, NULL);
-	return 0;
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int fill_and_rename(int dir_fd, int fd, const char *from, const char *to, mode_t mode,

@@ -74,9 +74,9 @@ static ssize_t stream_fill(struct stream *s)
 static int stream_line(struct stream *s, char **ret_line)
 {
 	for (;;) {
-		char *start = s->in.data ? s->in.data + s->pos : NULL;
 		size_t left = s->in.len - s->pos;
-		char *end = left ? memchr(start, '\n', left) : NULL;
+		char *start = left ? s->in.data + s->pos : NULL;
+		char *end = start ? memchr(start, '\n', left) : NULL;
 		ssize_t n;
 
 		if (end) {

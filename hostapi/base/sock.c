@@ -31,7 +31,7 @@ static int address_of(const char *path, struct sockaddr_un *ret_address, int *re
 	if (!*path)
 		return -ENOENT;
 	if (strlen(path) < sizeof(address.sun_path)) {
-		strcpy(address.sun_path, path);
+		memcpy(address.sun_path, path, strlen(path) + 1);
 	} else {
 		parent = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
 		if (!parent)

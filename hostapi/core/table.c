@@ -2,34 +2,30 @@
 /*
  * Immutable sorted table of string -> bytes
  *
- * Header, entries and bytes are one block: the entries are offsets into the
- * bytes, which hold key NUL value NUL for each entry in order. Nothing else
- * decides the content, so equal tables are equal blocks. Knows nothing of what
- * keys mean.
+ * Header, offsets and bytes are one block: the bytes hold key NUL value NUL for
+ * each pair in order, the offsets say where each key begins, and the last one
+ * where the bytes end; a value is what lies between its key and the next one.
+ * Nothing else decides the content, so equal tables are equal blocks. Knows
+ * nothing of what keys mean.
  */
 #include "core/table.h"
 
 #include <assert.h>
 
-/* Offsets from the first byte after the entries. */
-struct entry {
-	uint32_t key, value, value_len;
-};
-
 struct table {
 	_Atomic unsigned refs;
 	uint32_t n;
-	struct entry entries[];
+	uint32_t offsets[]; /* n + 1 of them */
 };
 
 static const char *table_bytes(const struct table *t)
 {
-	return (const char *)&t->entries[t->n];
+	return (const char *)&t->offsets[t->n + 1];
 }
 
 static const char *table_key(const struct table *t, size_t i)
 {
-	return table_bytes(t) + t->entries[i].key;
+	return table_bytes(t) + t->offsets[i];
 }
 
 /* Equal keys stay in the order in which they were given: the array they point into tells it. */
@@ -55,20 +51,17 @@ static size_t keep_last(const struct table_pair **order, size_t n)
 
 static void fill(struct table *t, const struct table_pair *const *order)
 {
-	char *bytes = (char *)&t->entries[t->n];
-	uint32_t at = 0;
+	char *bytes = (char *)&t->offsets[t->n + 1];
+	char *p = bytes;
 
 	for (size_t i = 0; i < t->n; i++) {
-		struct entry *e = &t->entries[i];
-		size_t key_len = strlen(order[i]->key);
-
-		*e = (struct entry){at, at + key_len + 1, order[i]->value_len};
-		memcpy(bytes + e->key, order[i]->key, key_len + 1);
-		if (e->value_len > 0)
-			memcpy(bytes + e->value, order[i]->value, e->value_len);
-		at = e->value + e->value_len;
-		bytes[at++] = '\0';
+		t->offsets[i] = p - bytes;
+		p = stpcpy(p, order[i]->key) + 1;
+		if (order[i]->value_len > 0)
+			p = mempcpy(p, order[i]->value, order[i]->value_len);
+		*p++ = '\0';
 	}
+	t->offsets[t->n] = p - bytes;
 }
 
 int table_new(const struct table_pair *pairs, size_t n, struct table **ret)
@@ -89,7 +82,7 @@ int table_new(const struct table_pair *pairs, size_t n, struct table **ret)
 	qsort(order, n, sizeof(*order), compare_pairs);
 	n = keep_last(order, n);
 
-	size = sizeof(*t) + (uint64_t)n * sizeof(struct entry);
+	size = sizeof(*t) + ((uint64_t)n + 1) * sizeof(t->offsets[0]);
 	for (size_t i = 0; i < n; i++) {
 		if (order[i]->value_len > UINT32_MAX)
 			return -EFBIG;
@@ -144,31 +137,33 @@ size_t table_after(const struct table *t, const char *key)
 	return low;
 }
 
+struct table_pair table_at(const struct table *t, size_t i)
+{
+	const char *key, *value;
+
+	assert(i < table_size(t));
+	key = table_key(t, i);
+	value = key + strlen(key) + 1;
+	return (struct table_pair){key, value, table_key(t, i + 1) - value - 1};
+}
+
 const char *table_get(const struct table *t, const char *key, size_t *ret_len)
 {
 	size_t i = table_after(t, key);
+	struct table_pair pair;
 
 	if (i == 0 || !streq(table_key(t, i - 1), key))
 		return NULL;
+	pair = table_at(t, i - 1);
 	if (ret_len)
-		*ret_len = t->entries[i - 1].value_len;
-	return table_bytes(t) + t->entries[i - 1].value;
+		*ret_len = pair.value_len;
+	return pair.value;
 }
 
-struct table_pair table_at(const struct table *t, size_t i)
-{
-	const struct entry *e = &t->entries[i];
-
-	assert(i < table_size(t));
-	return (struct table_pair){table_key(t, i), table_bytes(t) + e->value, e->value_len};
-}
-
-/* Bytes from the first entry to the last NUL. */
+/* Bytes from the first offset to the last NUL. */
 static size_t content_size(const struct table *t)
 {
-	const struct entry *last = &t->entries[t->n - 1];
-
-	return t->n * sizeof(*last) + last->value + last->value_len + 1;
+	return (t->n + 1) * sizeof(t->offsets[0]) + t->offsets[t->n];
 }
 
 bool table_equal(const struct table *a, const struct table *b)
@@ -178,5 +173,5 @@ bool table_equal(const struct table *a, const struct table *b)
 	if (table_size(a) == 0 || table_size(a) != table_size(b))
 		return table_size(a) == table_size(b);
 	return content_size(a) == content_size(b) &&
-	       memcmp(a->entries, b->entries, content_size(a)) == 0;
+	       memcmp(a->offsets, b->offsets, content_size(a)) == 0;
 }

@@ -91,7 +91,7 @@ struct account *instance_account(struct instance *i)
 
 struct snapshot *instance_snapshot(struct instance *i)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&i->lock);
+	LOCK_HOLD(&i->lock);
 
 	return snapshot_ref(i->snapshot);
 }
@@ -100,7 +100,7 @@ void instance_set_snapshot(struct instance *i, struct snapshot *s)
 {
 	/* Freed after unlocking: it may be the last reference to a large one. */
 	_cleanup_(snapshot_unrefp) struct snapshot *old = NULL;
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&i->lock);
+	LOCK_HOLD(&i->lock);
 
 	old = i->snapshot;
 	i->snapshot = snapshot_ref(s);
@@ -108,14 +108,14 @@ void instance_set_snapshot(struct instance *i, struct snapshot *s)
 
 bool instance_is_ready(struct instance *i, const struct boot *boot)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&i->lock);
+	LOCK_HOLD(&i->lock);
 
 	return boot_equal(&i->ready, boot);
 }
 
 void instance_set_ready(struct instance *i, const struct boot *boot, bool ready)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&i->lock);
+	LOCK_HOLD(&i->lock);
 
 	if (ready)
 		i->ready = *boot;
@@ -125,7 +125,7 @@ void instance_set_ready(struct instance *i, const struct boot *boot, bool ready)
 
 bool instance_ready_boot(struct instance *i, struct boot *ret)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&i->lock);
+	LOCK_HOLD(&i->lock);
 
 	if (!boot_is_known(&i->ready))
 		return false;

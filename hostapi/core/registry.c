@@ -19,6 +19,8 @@
 
 /* Running out of memory leaves the element out, which its hh.tbl == NULL tells. */
 #define HASH_NONFATAL_OOM 1
+/* The default one falls through its switch in a way that clang warns of. */
+#define HASH_FUNCTION HASH_OAT
 #include <uthash.h>
 #include <utlist.h>
 
@@ -115,7 +117,7 @@ static struct slot *slot_add(struct registry *r, const char *name)
 
 static void slot_delete(struct registry *r, struct slot *slot)
 {
-	HASH_DEL(r->slots, slot);
+	HASH_DEL(r->slots, slot); /* NOLINT(clang-analyzer-core.NullDereference): it is in there */
 	instance_unref(slot->instance);
 	free(slot);
 }
@@ -178,7 +180,7 @@ static void claim_move(struct registry *r, struct held_claim *c, struct path *pa
 	c->cgroup_id = cgroup_id;
 	r->generation++;
 	if (old && !old->claims) {
-		HASH_DEL(r->paths, old);
+		HASH_DEL(r->paths, old); /* NOLINT(clang-analyzer-core.NullDereference): as above */
 		free(old);
 	}
 }
@@ -202,7 +204,7 @@ struct registry *registry_free(struct registry *r)
 
 struct instance *registry_find(struct registry *r, const char *name)
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_shared(&r->lock);
+	LOCK_HOLD_SHARED(&r->lock);
 	struct slot *slot = slot_find(r, name);
 
 	return slot ? instance_ref(slot->instance) : NULL;
@@ -211,7 +213,7 @@ struct instance *registry_find(struct registry *r, const char *name)
 /* The swap that lookups must not see halfway. */
 static int put_in_force(struct registry *r, struct snapshot *s)
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_alone(&r->lock);
+	LOCK_HOLD_ALONE(&r->lock);
 	const struct record *record = snapshot_record(s);
 	struct slot *slot = slot_find(r, record->name) ?: slot_add(r, record->name);
 	struct path *path = NULL;
@@ -235,7 +237,7 @@ static int put_in_force(struct registry *r, struct snapshot *s)
 
 int registry_publish(struct registry *r, struct snapshot *s, struct diff **ret_diff)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&r->changing);
+	LOCK_HOLD(&r->changing);
 	_cleanup_(snapshot_unrefp) struct snapshot *old = NULL;
 	_cleanup_(diff_freep) struct diff *diff = NULL;
 	struct slot *slot = slot_find(r, snapshot_name(s));
@@ -252,7 +254,7 @@ int registry_publish(struct registry *r, struct snapshot *s, struct diff **ret_d
 
 static void take_out_of_force(struct registry *r, struct slot *slot)
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_alone(&r->lock);
+	LOCK_HOLD_ALONE(&r->lock);
 
 	instance_set_snapshot(slot->instance, NULL);
 	for (size_t kind = 0; kind < N_CLAIM_KINDS; kind++)
@@ -265,7 +267,7 @@ static void take_out_of_force(struct registry *r, struct slot *slot)
 
 int registry_withdraw(struct registry *r, const char *name, struct diff **ret_diff)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *held = lock_hold(&r->changing);
+	LOCK_HOLD(&r->changing);
 	_cleanup_(snapshot_unrefp) struct snapshot *old = NULL;
 	struct slot *slot = slot_find_in_force(r, name);
 	int err;
@@ -289,7 +291,7 @@ static int compare_names(const void *a, const void *b)
 /* In no order, with references. NULL = no memory. */
 static struct instance **collect(struct registry *r, size_t *ret_n)
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_shared(&r->lock);
+	LOCK_HOLD_SHARED(&r->lock);
 	/* One more, so that an empty list is a block, too. */
 	struct instance **list = calloc(r->n_in_force + 1, sizeof(struct instance *));
 	size_t n = 0;
@@ -323,14 +325,14 @@ void registry_list_free(struct instance **list, size_t n)
 
 size_t registry_size(struct registry *r)
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_shared(&r->lock);
+	LOCK_HOLD_SHARED(&r->lock);
 
 	return r->n_in_force;
 }
 
 size_t registry_claims(struct registry *r, const char *path, struct claim ret[CLAIMS_MAX])
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_shared(&r->lock);
+	LOCK_HOLD_SHARED(&r->lock);
 	const struct path *p = path_find(r, path);
 	size_t n = 0;
 
@@ -348,11 +350,13 @@ void claim_finish(struct claim *c)
 
 int registry_bind(struct registry *r, const char *name, const char *path, uint64_t cgroup_id)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *changing = lock_hold(&r->changing);
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_alone(&r->lock);
+	LOCK_HOLD(&r->changing);
+	LOCK_HOLD_ALONE(&r->lock);
 	struct slot *slot = slot_find_in_force(r, name);
 	struct path *p;
 
+	if (strlen(path) >= CGROUP_PATH_MAX)
+		return -EINVAL;
 	if (!slot)
 		return -ENOENT;
 	p = path_get(r, path);
@@ -364,8 +368,8 @@ int registry_bind(struct registry *r, const char *name, const char *path, uint64
 
 int registry_unbind(struct registry *r, const char *name)
 {
-	_cleanup_(lock_endp) pthread_mutex_t *changing = lock_hold(&r->changing);
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_alone(&r->lock);
+	LOCK_HOLD(&r->changing);
+	LOCK_HOLD_ALONE(&r->lock);
 	struct slot *slot = slot_find(r, name);
 
 	if (!slot || !slot->claims[CLAIM_BINDING].path)
@@ -377,7 +381,7 @@ int registry_unbind(struct registry *r, const char *name)
 int registry_binding(struct registry *r, const char *name, char ret_path[CGROUP_PATH_MAX],
 		     uint64_t *ret_cgroup_id)
 {
-	_cleanup_(lock_end_rwp) pthread_rwlock_t *held = lock_hold_shared(&r->lock);
+	LOCK_HOLD_SHARED(&r->lock);
 	const struct slot *slot = slot_find(r, name);
 	const struct held_claim *c = slot ? &slot->claims[CLAIM_BINDING] : NULL;
 

@@ -80,7 +80,7 @@ void claim_finish(struct claim *c);
 
 /*
  * Binds the cgroup @path (as the kernel prints it) with id @cgroup_id to the instance @name; an earlier
- * binding of the same instance is replaced. Returns 0, -ENOENT when no such
+ * binding of the same instance is replaced. Returns 0, -EINVAL for a path that is too long, -ENOENT when no such
  * instance is in force, or -ENOMEM; nothing changed unless 0.
  */
 int registry_bind(struct registry *r, const char *name, const char *path, uint64_t cgroup_id);

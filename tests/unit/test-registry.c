@@ -244,6 +244,22 @@ static void test_bindings(void **state)
 	assert_int_equal(registry_unbind(r, "web1"), 0);
 	assert_int_equal(registry_unbind(r, "web1"), -ENOENT);
 	assert_claims(r, "/b", "");
+	memset(path, '/', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(registry_bind(r, "web1", path, 5), 0);
+	assert_claims(r, path, "web1#5");
+}
+
+static void test_path_too_long(void **state)
+{
+	_cleanup_(registry_freep) struct registry *r = registry_new();
+	char path[CGROUP_PATH_MAX + 1];
+
+	memset(path, '/', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	publish(r, "web1", NULL, "1");
+	assert_int_equal(registry_bind(r, "web1", path, 5), -EINVAL);
+	assert_claims(r, path, "");
 }
 
 static void test_withdrawn_has_no_claims(void **state)
@@ -496,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_match_claims_move),
 		cmocka_unit_test(test_bindings),
+		cmocka_unit_test(test_path_too_long),
 		cmocka_unit_test(test_withdrawn_has_no_claims),
 		cmocka_unit_test(test_claims_are_bounded),
 		cmocka_unit_test(test_generation),

@@ -190,6 +190,15 @@ static int set_all(struct settings *s, json_t *root, const char *text, size_t n,
 	return 0;
 }
 
+/* jansson says what stood near the place; that may hold line breaks. */
+static int complain_syntax(json_error_t *e, struct buf *error)
+{
+	for (char *p = e->text; *p; p++)
+		if (!is_printable(p, 1))
+			*p = ' ';
+	return buf_printf(error, "%d:%d: %s", e->line, e->column, e->text);
+}
+
 int settings_parse(struct settings *s, const char *text, size_t n, struct buf *error)
 {
 	_cleanup_(settings_finish) struct settings draft = *s;
@@ -204,7 +213,7 @@ int settings_parse(struct settings *s, const char *text, size_t n, struct buf *e
 	if (!root && json_error_code(&e) == json_error_out_of_memory)
 		return -ENOMEM;
 	if (!root)
-		return buf_printf(error, "%d:%d: %s", e.line, e.column, e.text) ?: -EINVAL;
+		return complain_syntax(&e, error) ?: -EINVAL;
 	if (!json_is_object(root))
 		return buf_puts(error, "1:1: expected an object") ?: -EINVAL;
 	r = set_all(&draft, root, text, n, error);

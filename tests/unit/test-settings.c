@@ -88,6 +88,9 @@ static void test_not_an_object(void **state)
 	assert_int_equal(parse(&s, "{\"threads\": 1, \"threads\": 2}", &error), -EINVAL);
 	assert_true(strstr(error.data, "duplicate object key"));
 	buf_finish(&error);
+	assert_int_equal(parse(&s, "{\"loc\\\nion\"}", &error), -EINVAL);
+	assert_null(strchr(error.data, '\n'));
+	buf_finish(&error);
 	assert_int_equal(parse(&s, "", &error), -EINVAL);
 	assert_true(error.len > 0);
 }

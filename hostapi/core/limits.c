@@ -33,9 +33,8 @@ bool account_connect(struct account *a, const struct settings *s)
 
 void account_disconnect(struct account *a)
 {
-	uint32_t before = a->n_connections--;
-
-	assert(before > 0);
+	assert(a->n_connections > 0);
+	a->n_connections--;
 }
 
 /* Returns 0, or the nanoseconds until there will be room. */

@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "harness"))
 
 from daemon import Daemon, descriptors_of, memory_of  # noqa: E402
-from guest import Guest  # noqa: E402
+from guest import PYTHON, Guest  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(HERE, "..", "..", "build")))
 QUICK = "--quick" in sys.argv[1:]
@@ -50,9 +50,10 @@ class Echo:
 def raw_reply(guest):
     """What the daemon sends for PATH, head and body."""
     request = f"GET {PATH} HTTP/1.1\r\nHost: lxd\r\n\r\n"
-    script = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/dev/lxd/sock');"
-              f"s.sendall({request.encode()!r}); sys.stdout.write(s.recv(65536).decode())")
-    return guest.run(["/usr/bin/python3", "-c", script]).stdout
+    script = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/dev/lxd/sock')\n"
+              f"s.sendall({request.encode()!r}); s.shutdown(socket.SHUT_WR)\n"
+              "while piece := s.recv(65536): sys.stdout.write(piece.decode())")
+    return guest.run([PYTHON, "-c", script], text=False).stdout
 
 
 def load(guest, socket, *options):
@@ -136,7 +137,7 @@ def measured(directory, guest, n_records):
     daemon.start()
     started = time.monotonic() - started
     guest.attach(daemon)
-    echo = Echo(directory, raw_reply(guest).encode())
+    echo = Echo(directory, raw_reply(guest))
     guest.mount(echo.sock, "/dev/lxd/echo")
     results = rounds(guest)
     try:

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # The life of a test guest's first process, root in its new namespaces; started by guest.py.
 # It says "ready" and lives until its input ends. The root is the host's, with a /dev and a /tmp of
 # its own, so that nothing done here reaches the machine's.

@@ -18,7 +18,7 @@ PYTHON = "/usr/bin/python3"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 FIRST_MAPPED_ID = 100000
 # /proc is still the host's: the shell tells its pid there, then waits for its uid map and cgroup.
-FIRST_WORDS = '''cut -d " " -f 4 /proc/self/stat; read -r _
+FIRST_WORDS = '''read -r pid _ </proc/self/stat; echo "$pid"; read -r _
 exec setpriv --reuid 0 --regid 0 --clear-groups /bin/sh -c "$GUEST_INIT"'''
 
 
@@ -152,8 +152,8 @@ class Guest:
                           stderr=None, **options)
 
     def close(self):
+        self.init.kill()  # first: it would complain of its child's end
         self.cgroup.kill()
-        self.init.kill()
         for child in [self.init, *self.children]:
             child.wait()
             for pipe in child.stdin, child.stdout, child.stderr:

@@ -84,6 +84,11 @@ static void change_has_root(struct record *r)
 	r->has_root = false;
 }
 
+static void change_root_uid(struct record *r)
+{
+	r->root_uid++;
+}
+
 static void change_root_gid(struct record *r)
 {
 	r->root_gid++;
@@ -141,10 +146,10 @@ static void test_equal(void **state)
 	static void (*const same[])(struct record * r) = {change_nothing, change_source,
 							  change_hostname_to_name};
 	static void (*const different[])(struct record * r) = {
-		change_type,      change_match_mount, change_has_root,  change_root_gid,
-		change_name,      change_hostname,    change_match,     change_config,
-		change_device,    change_device_name, change_n_devices, change_profile,
-		change_n_profiles};
+		change_type,     change_match_mount, change_has_root,    change_root_uid,
+		change_root_gid, change_name,        change_hostname,    change_match,
+		change_config,   change_device,      change_device_name, change_n_devices,
+		change_profile,  change_n_profiles};
 	_cleanup_(record_unrefp) struct record *original = full_record();
 
 	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {

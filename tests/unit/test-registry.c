@@ -433,33 +433,66 @@ static void test_other_changes_without_memory(void **state)
 
 static const char *const shared_names[] = {"a", "b", "c"};
 
-/* Everything a front does with what it finds. Returns how often something was not whole. */
-static void *look(void *arg)
+/*
+ * One kind of lookup each, so that no other call's lock puts them in order with the changes.
+ * They return how often something was not whole.
+ */
+static void *find(void *arg)
 {
-	struct registry *r = arg;
-	struct claim claims[CLAIMS_MAX];
-	struct instance **list;
-	long n_torn = 0;
-	size_t n;
+	long n_wrong = 0;
 
-	for (int k = 0; k < 3000; k++) {
+	for (int k = 0; k < 5000; k++) {
 		const char *name = shared_names[k % ARRAY_SIZE(shared_names)];
-		_cleanup_(instance_unrefp) struct instance *i = registry_find(r, name);
+		_cleanup_(instance_unrefp) struct instance *i = registry_find(arg, name);
+
+		n_wrong += i && !streq(instance_name(i), name);
+	}
+	return (void *)n_wrong;
+}
+
+static void *find_and_read(void *arg)
+{
+	long n_wrong = 0;
+
+	for (int k = 0; k < 5000; k++) {
+		_cleanup_(instance_unrefp) struct instance *i = registry_find(arg, "a");
 		_cleanup_(snapshot_unrefp) struct snapshot *s = i ? instance_snapshot(i) : NULL;
 
-		if (s &&
-		    (!streq(snapshot_name(s), name) || !streq(snapshot_config(s, "user.a", NULL),
-							      snapshot_config(s, "user.b", NULL))))
-			n_torn++;
-		n = registry_claims(r, k % 2 ? "/even" : "/odd", claims);
+		n_wrong += s && !streq(snapshot_config(s, "user.a", NULL),
+				       snapshot_config(s, "user.b", NULL));
+	}
+	return (void *)n_wrong;
+}
+
+static void *ask_claims(void *arg)
+{
+	struct claim claims[CLAIMS_MAX];
+	long n_wrong = 0;
+
+	for (int k = 0; k < 5000; k++) {
+		size_t n = registry_claims(arg, k % 2 ? "/even" : "/odd", claims);
+
+		n_wrong += n > 2 * ARRAY_SIZE(shared_names);
 		while (n > 0)
 			claim_finish(&claims[--n]);
-		if (k % 16 == 0 && registry_list(r, &list, &n) == 0)
-			registry_list_free(list, n);
-		n_torn += registry_size(r) > ARRAY_SIZE(shared_names);
-		(void)registry_claims_generation(r);
 	}
-	return (void *)n_torn;
+	return (void *)n_wrong;
+}
+
+static void *list(void *arg)
+{
+	long n_wrong = 0;
+
+	for (int k = 0; k < 1000; k++) {
+		struct instance **all;
+		size_t n;
+
+		if (registry_list(arg, &all, &n) < 0)
+			return (void *)1;
+		n_wrong += n > ARRAY_SIZE(shared_names);
+		registry_list_free(all, n);
+	}
+	return (void *)n_wrong;
 }
 
 static void *change(void *arg)
@@ -483,7 +516,8 @@ static void *change(void *arg)
 
 static void test_threads(void **state)
 {
-	static void *(*const work[])(void *) = {look, look, look, change, change};
+	static void *(*const work[])(void *) = {find, find_and_read, ask_claims,
+						list, change,        change};
 	_cleanup_(registry_freep) struct registry *r = registry_new();
 	pthread_t threads[ARRAY_SIZE(work)];
 	void *n_wrong;

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an object of ours offers to others is named after its file, or after the header it
-implements, so that a reader knows where to look; and no object keeps writable data."""
+"""What an object of ours offers to others is named after its file, the header it implements, or a
+type that this header defines, so that a reader knows where to look; and no object keeps writable
+data."""
 import re
 import subprocess
 
 from common import includes, main
 
 # symbol -> why it may be
-NAMES = {'now_us': 'a unit of its own would hold this one line'}
+NAMES = {
+    'now_us': 'a file of its own would hold this one function',
+    'query_get': 'a query is the raw text in struct target, without a type of its own',
+}
 DATA = {
     ('log', 'sink'): 'the log is for the whole process',
 }
@@ -28,8 +32,13 @@ def symbols(archive):
 
 
 def prefixes(path):
-    names = [path.stem, *(name.rpartition('/')[2][:-2] for _, name in list(includes(path))[:1])]
-    return tuple(name.removesuffix('-none').replace('-', '_') for name in names)
+    names = [path.stem]
+    for _, name in list(includes(path))[:1]:
+        header = path.parent / name.rpartition('/')[2]
+        names.append(header.stem)
+        if header.exists():
+            names += re.findall(r'^(?:struct|enum) (\w+) \{', header.read_text(), re.M)
+    return [name.removesuffix('-none').replace('-', '_') for name in names]
 
 
 def is_ours(name, allowed):

@@ -149,6 +149,8 @@ class Checks(unittest.TestCase):
     def test_fine(self):
         for changes in FINE:
             self.judge('habits', changes, 0, '')
+        self.judge('names', {'hostapi/base/a.h': A_H + 'struct t {\n\tint x;\n};\n',
+                             'hostapi/base/a.c': A_C + 'void t_do(void)\n{\n}\n'}, 0, '')
         self.judge('sizes', body('\n' * 60), 0, 'hostapi/base/a.c:7: warning: ')
 
     def test_all_are_tested(self):

@@ -41,8 +41,11 @@ DEFINE_CLEANUP(struct instance *, instance_unref);
  */
 bool instance_is_shared(const struct instance *i);
 
+/* Lives as long as the instance. */
 const char *instance_name(const struct instance *i);
+/* The number that the registry gave it, never given again. */
 uint32_t instance_serial(const struct instance *i);
+/* Part of the instance; charged without a lock. */
 struct account *instance_account(struct instance *i);
 
 /* A new reference to the current snapshot, or NULL while there is no record. */

@@ -27,10 +27,12 @@ struct snapshot *snapshot_ref(struct snapshot *s);
 struct snapshot *snapshot_unref(struct snapshot *s); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct snapshot *, snapshot_unref);
 
+/* The instance's own record; this and the texts below live as long as the snapshot. */
 const struct record *snapshot_record(const struct snapshot *s);
+/* The instance's name. */
 const char *snapshot_name(const struct snapshot *s);
-const char *snapshot_hostname(const struct snapshot *s); /* the record's, else the name */
-const char *snapshot_instance_id(const struct snapshot *s);
+const char *snapshot_hostname(const struct snapshot *s);    /* the record's, else the name */
+const char *snapshot_instance_id(const struct snapshot *s); /* never NULL */
 
 /*
  * Expanded value of @key, NUL-terminated; NULL when no layer has it. An empty value hides that of a

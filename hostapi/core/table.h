@@ -31,6 +31,7 @@ struct table *table_ref(struct table *t);
 struct table *table_unref(struct table *t); /* always NULL */
 DEFINE_CLEANUP(struct table *, table_unref);
 
+/* How many pairs it holds. */
 size_t table_size(const struct table *t);
 
 /* The value of @key, NUL-terminated, owned by the table; NULL when absent. @ret_len may be NULL. */

@@ -19,7 +19,6 @@ done
 wanted() { [[ " $suites " == *" $1 "* ]]; }
 
 results=build/results
-broken=0
 
 # step NAME COMMAND...: its output is shown only when it fails.
 step() {
@@ -49,12 +48,17 @@ configure_and_compile() {
     meson compile -C "$dir"
 }
 
+# no_result FILE: a suite that did not come to its end counts as one failure.
+no_result() {
+    echo '<testsuite><testcase><failure/></testcase></testsuite>' >"$1"
+}
+
 # meson_tests DIRECTORY SUITE: the suites compiled in.
 meson_tests() {
     local dir=$1 suite=$2 junit=$1/meson-logs/testlog.junit.xml
     rm -f "$junit"
     step "$dir-$suite" meson test -C "$dir" --no-rebuild --print-errorlogs --suite "$suite"
-    cp "$junit" "$results/$dir-$suite.xml" || broken=1
+    cp "$junit" "$results/$dir-$suite.xml" || no_result "$results/$dir-$suite.xml"
 }
 
 # python_tests DIRECTORY NAME ARGUMENT...: the daemon of that build.
@@ -63,7 +67,7 @@ python_tests() {
     shift 2
     step "$dir-$name" env BUILD="$dir" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q \
         -p no:cacheprovider --junitxml="$junit" "$@"
-    [ -e "$junit" ] || broken=1
+    [ -e "$junit" ] || no_result "$junit"
 }
 
 tests/packages.sh || exit 1
@@ -89,5 +93,4 @@ if wanted tsan; then
     python_tests build-tsan load tests/system -m load
 fi
 
-/usr/bin/python3 tests/summary.py "$results"/*.xml || exit 1
-exit $broken
+exec /usr/bin/python3 tests/summary.py "$results"/*.xml

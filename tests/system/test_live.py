@@ -117,7 +117,7 @@ print(json.dumps([n, bad]))
 def test_bad_record_keeps_the_last_good(daemon, guest, text, place):
     write_in_place(daemon.record_path("web1"), text)
     status, answer = daemon.admin("POST", "/1.0/instances/web1/load")
-    assert status == 400 and place in answer
+    assert status == 409 and place in answer
     assert guest.curl("/1.0/config/user.role") == (200, "frontend")
     assert place in json.dumps(daemon.admin("GET", "/1.0/rejected")[1])
     daemon.guest_record(guest, {"user.role": "good"})
@@ -146,7 +146,7 @@ def test_yaml_and_a_name_twice(daemon, guest):
     assert guest.curl("/1.0/config/user.n") == (200, "12")
     write_in_place(path, edited(daemon, guest, {"user.role": "json"}))
     status, answer = daemon.admin("POST", "/1.0/instances/web1/load")
-    assert status != 200 and "web1.yaml" in answer and "web1.json" in answer
+    assert status == 409 and "web1.yaml" in answer and "web1.json" in answer
     assert guest.curl("/1.0/config/user.role") == (200, "yaml")
 
 

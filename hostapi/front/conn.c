@@ -24,6 +24,8 @@
 #include "core/registry.h"
 #include "core/settings.h"
 #include "core/snapshot.h"
+#include "front/nonip.h"
+#include "front/response.h"
 
 /* What the library needs in its memory of a connection beside the request's header. */
 #define POOL_ROOM 4096
@@ -109,58 +111,6 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *mhd, char *text)
 	return strlen(text);
 }
 
-static void release_snapshot(void *cls)
-{
-	snapshot_unref(cls);
-}
-
-/* The body goes over to the response, whoever owns it, without being copied. */
-static struct MHD_Response *response_of(struct reply *r)
-{
-	void *body = (void *)r->body;
-	struct MHD_Response *response;
-
-	if (r->borrowed) {
-		response = MHD_create_response_from_buffer_with_free_callback_cls(
-			r->body_len, body, release_snapshot, r->borrowed);
-		if (response)
-			r->borrowed = NULL;
-	} else if (r->owned && r->owned == r->body) {
-		response =
-			MHD_create_response_from_buffer(r->body_len, body, MHD_RESPMEM_MUST_FREE);
-		if (response)
-			r->owned = NULL;
-	} else {
-		response =
-			MHD_create_response_from_buffer(r->body_len, body, MHD_RESPMEM_PERSISTENT);
-	}
-	return response;
-}
-
-/* Queues what @r says; MHD_NO closes the connection. */
-static enum MHD_Result send_reply(struct conn *c, struct reply *r)
-{
-	struct MHD_Response *response = response_of(r);
-	char seconds[16];
-	enum MHD_Result result;
-	bool good;
-
-	if (!response)
-		return MHD_NO;
-	good = MHD_add_response_header(response, "Content-Type", reply_content_type(r));
-	if (r->outcome != OUTCOME_OK)
-		good &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	if (r->allow)
-		good &= MHD_add_response_header(response, "Allow", r->allow);
-	if (r->retry_after_s) {
-		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
-		good &= MHD_add_response_header(response, "Retry-After", seconds);
-	}
-	result = good ? MHD_queue_response(c->mhd, outcome_status(r->outcome), response) : MHD_NO;
-	MHD_destroy_response(response);
-	return result;
-}
-
 /*
  * Whether the guest may ask now: it is still who it was, and has not asked too
  * often. Else *reply is the answer.
@@ -233,7 +183,7 @@ static enum MHD_Result respond(struct conn *c, const char *method)
 		if (reply.outcome == OUTCOME_FORBIDDEN)
 			account->n_forbidden++;
 	}
-	result = send_reply(c, &reply);
+	result = response_send(c->mhd, &reply);
 	reply_finish(&reply);
 	return result;
 }
@@ -297,6 +247,8 @@ int conn_start(struct conn_home *home)
 {
 	const struct settings *s = home->options->api->settings;
 
+	if (!nonip_is_active())
+		log_debug("replies cost two needless system calls");
 	home->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME,
 		0, NULL, NULL, answer, NULL, MHD_OPTION_NOTIFY_CONNECTION, notify, home,
@@ -348,16 +300,20 @@ int conn_add(struct conn_home *home, int fd_consumed, struct caller *caller)
 	return 0;
 }
 
+static void resume(struct turn_entry *e)
+{
+	struct conn *c = (struct conn *)((char *)e - offsetof(struct conn, turn));
+
+	MHD_resume_connection(c->mhd);
+}
+
 void conn_run(struct conn_home *home)
 {
 	struct turn_entry *e;
 
 	turn_begin(&home->turn);
-	while ((e = turn_next(&home->turn))) {
-		struct conn *c = (struct conn *)((char *)e - offsetof(struct conn, turn));
-
-		MHD_resume_connection(c->mhd);
-	}
+	while ((e = turn_next(&home->turn)))
+		resume(e);
 	MHD_run(home->daemon);
 }
 
@@ -394,11 +350,8 @@ void conn_stop(struct conn_home *home)
 
 	if (!home->daemon)
 		return;
-	while ((e = turn_any(&home->turn))) {
-		struct conn *c = (struct conn *)((char *)e - offsetof(struct conn, turn));
-
-		MHD_resume_connection(c->mhd);
-	}
+	while ((e = turn_any(&home->turn)))
+		resume(e);
 	MHD_run(home->daemon);
 	MHD_stop_daemon(home->daemon);
 	home->daemon = NULL;

@@ -5,8 +5,7 @@
  *
  * The only file that libmicrohttpd calls back, and the one place where its
  * notions meet ours: the raw target goes to target_parse(), the body is
- * collected (bounded), the request waits for its turn, and a reply becomes a
- * response without copying what a snapshot owns. Who the caller is was decided before
+ * collected (bounded), and the request waits for its turn. Who the caller is was decided before
  * (http.c); whether it still is, is asked for every request. Owned by one thread.
  */
 #include <microhttpd.h>

@@ -11,6 +11,7 @@
 #include "front/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -38,6 +39,7 @@ struct http_thread {
 	bool is_started;
 	bool is_listening; /* the listener is in our epoll set */
 	bool is_stopping;
+	int accept_batch; /* connections to accept in this pass */
 	int epoll_fd;
 	uint64_t pause_until_us; /* while not listening for want of descriptors */
 	uint64_t n_ended_at_pause;
@@ -86,14 +88,16 @@ static void listener_leave(struct http_thread *t)
 	t->is_listening = false;
 }
 
-/* Writes the entry, with the number of those that were not, unless @limit says not to. */
+/* Writes the entry unless @limit says not to; says how many were not written before it. */
 #define log_limited(limit, event, instance, format, ...)                                           \
 	do {                                                                                       \
 		uint32_t n_dropped_;                                                               \
                                                                                                    \
-		if (log_limit_allows(limit, &n_dropped_))                                          \
-			log_full(LOG_LEVEL_WARNING, event, instance,                               \
-				 format " (%u more not logged)", __VA_ARGS__, n_dropped_);         \
+		if (!log_limit_allows(limit, &n_dropped_))                                         \
+			break;                                                                     \
+		if (n_dropped_)                                                                    \
+			log_warn("%u entries like the next were not written", n_dropped_);         \
+		log_full(LOG_LEVEL_WARNING, event, instance, format, __VA_ARGS__);                 \
 	} while (0)
 
 static void refuse_caller(struct http_thread *t, int fd, int outcome, struct caller *caller)
@@ -172,9 +176,16 @@ static void admit_admin(struct http_thread *t, int fd_consumed)
 	(void)conn_add(&t->home, steal_fd(&fd), &nobody);
 }
 
+/*
+ * One connection a pass saves the call that would find the queue empty; while
+ * it is never empty, the batch grows.
+ */
 static void accept_some(struct http_thread *t)
 {
-	for (int i = 0; i < ACCEPT_BATCH && t->is_listening; i++) {
+	int n = t->accept_batch;
+
+	t->accept_batch = n < ACCEPT_BATCH ? 2 * n : n;
+	for (int i = 0; i < n && t->is_listening; i++) {
 		int fd = accept4(t->server->options.listen_fd, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -243,6 +254,8 @@ static void turn_loop(struct http_thread *t, int ms)
 	}
 	if (has_new)
 		accept_some(t);
+	else
+		t->accept_batch = 1;
 	conn_run(&t->home);
 }
 
@@ -282,6 +295,7 @@ static int thread_start(struct http_server *h, struct http_thread *t)
 	t->refused.epoll_fd = t->epoll_fd;
 	t->refused.max = s->max_refused / h->n_threads ?: 1;
 	t->home.options = &h->options;
+	t->accept_batch = 1;
 	r = conn_start(&t->home);
 	if (r < 0)
 		return r;
@@ -342,6 +356,9 @@ int http_new(const struct http_options *options, struct http_server **ret)
 	}
 	h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->stop_fd < 0)
+		return -errno;
+	/* Several threads accept: one that comes too late must not block. */
+	if (fcntl(options->listen_fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	r = sock_listen(options->listen_fd, LISTEN_BACKLOG);
 	if (r < 0)

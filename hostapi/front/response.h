@@ -1,0 +1,15 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A reply in libmicrohttpd's form: status, headers, and the body without
+ * copying it, also when it lies in a snapshot.
+ */
+#include <microhttpd.h>
+
+#include "api/reply.h"
+
+/*
+ * Queues what @r says on @mhd and takes its body along (@r is still to be finished). Returns
+ * MHD_NO when there is no memory: the connection is then closed.
+ */
+enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r);

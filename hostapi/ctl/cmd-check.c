@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * check: what this host offers and lacks; for a name: why its guest sees nothing
+ */
+#include "ctl/cmd.h"
+
+#include "ctl/check.h"
+#include "ctl/say.h"
+
+static int check(const struct call *c)
+{
+	struct check_run run = {.context = c->context};
+
+	if (c->n_operands)
+		check_guest(&run, c->operands[0]);
+	else
+		check_host(&run);
+	return run.has_failed ? SAY_REFUSED : SAY_DONE;
+}
+
+static const struct command commands[] = {
+	{.name = "check",
+	 .operands = "[NAME]",
+	 .help = "Check this host, or why the guest NAME sees nothing; exit status 1 if anything "
+		 "fails",
+	 .max_operands = 1,
+	 .complete = OPERANDS_INSTANCES,
+	 .run = check},
+};
+
+struct command_group cmd_check_group(void)
+{
+	return (struct command_group){commands, ARRAY_SIZE(commands)};
+}

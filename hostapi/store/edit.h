@@ -4,7 +4,10 @@
  * Writing the store: what `devlxdfs` does to STATE
  *
  * One editor at a time (flock on STATE/.lock), validated first, temporary name, fsync, rename, fsync of
- * the directory; CONF is read and never written. Works without a daemon.
+ * the directory; CONF is read and never written. Works without a daemon. What it writes belongs to
+ * the owner of STATE, so that a daemon without privileges can read what root wrote.
+ *
+ * The profile `default` exists, empty, until somebody writes it: edit_load() and edit_names() say so.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -21,23 +24,24 @@ enum {
 	EDIT_E_NOT_FOUND, /* no such record */
 	EDIT_E_EXISTS,    /* there is one of that name already */
 	EDIT_E_IN_CONF,   /* it stands in CONF: *error says which file to edit */
-	EDIT_E_INVALID,   /* *error says place, member and complaint */
+	EDIT_E_INVALID, /* *error says what is wrong: member and complaint, for a file with its place */
 };
 
 /*
  * Opens CONF and STATE (made if missing, 0700, with its instances/, profiles/ and volatile/) and takes the
- * lock, waiting for other editors. Returns 0 or -errno. Release with edit_free().
+ * lock, waiting for other editors. The limits are those of CONF/devlxdfsd.conf, if that can be read.
+ * Returns 0 or -errno. Release with edit_free().
  */
 int edit_new(const char *conf_dir, const char *state_dir, struct edit **ret);
-/* The same without lock and without making anything: for commands that only read. -ENOENT is not an error. */
+/* The same without lock and without making anything: for commands that only read. Missing directories are empty ones. */
 int edit_new_reader(const char *conf_dir, const char *state_dir, struct edit **ret);
 struct edit *edit_free(struct edit *e); /* NULL-safe; unlocks; always NULL */
 DEFINE_CLEANUP(struct edit *, edit_free);
 
 /*
- * The record as JSON, all members kept. *ret_path (may be NULL, caller frees) is its file,
- * *ret_in_conf (may be NULL) whether that is in CONF. Returns 0, EDIT_E_NOT_FOUND,
- * EDIT_E_INVALID with @error, or -errno.
+ * The record as JSON, all members kept. *ret_path (may be NULL, caller frees) is its file, NULL for the
+ * unwritten profile `default`; *ret_in_conf (may be NULL) whether that is in CONF. Returns 0, EDIT_E_NOT_FOUND,
+ * EDIT_E_INVALID with @error (also when the name stands in two files), or -errno.
  */
 int edit_load(struct edit *e, enum record_kind kind, const char *name, json_t **ret,
 	      char **ret_path, bool *ret_in_conf, struct buf *error);
@@ -51,7 +55,10 @@ int edit_load(struct edit *e, enum record_kind kind, const char *name, json_t **
 int edit_store(struct edit *e, enum record_kind kind, const char *name, json_t *record,
 	       bool must_be_new, bool *ret_changed, struct buf *warnings, struct buf *error);
 
-/* Removes the record, and for an instance its volatile file. Returns 0, EDIT_E_NOT_FOUND, EDIT_E_IN_CONF, or -errno. */
+/*
+ * Removes the record from STATE, and for an instance its volatile file. Returns 0, EDIT_E_NOT_FOUND,
+ * EDIT_E_IN_CONF when it stands there only, or -errno.
+ */
 int edit_delete(struct edit *e, enum record_kind kind, const char *name, struct buf *error);
 
 /*
@@ -61,5 +68,8 @@ int edit_delete(struct edit *e, enum record_kind kind, const char *name, struct 
 int edit_rename(struct edit *e, enum record_kind kind, const char *old_name, const char *new_name,
 		struct buf *error);
 
-/* Names of all records of @kind in CONF and STATE, sorted, NULL-terminated; caller frees each and the array. */
+/*
+ * Names of all records of @kind in CONF and STATE, sorted, each once, NULL-terminated; caller frees each and
+ * the array. Returns 0 or -errno.
+ */
 int edit_names(struct edit *e, enum record_kind kind, char ***ret, size_t *ret_n);

@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "base/json.h"
 #include "core/record.h"
+#include "store/parse-error.h"
 
 struct settings;
 
@@ -25,20 +25,11 @@ enum record_kind {
 	RECORD_PROFILE
 };
 
-/* What is wrong and where: `7:14: config."user.x": expected a string, found a list`. Never quotes a value. */
-struct parse_error {
-	struct json_place place; /* {0,0} when it has none */
-	char *text;              /* member and complaint, without the place */
-};
-void parse_error_finish(struct parse_error *e);
-/* "SOURCE:LINE:COLUMN: text", appended to @b. Returns 0 or -ENOMEM. */
-int parse_error_format(const struct parse_error *e, const char *source, struct buf *b);
-
 /*
- * Reads the text to a JSON object: jansson for JSON, libyaml for YAML (scalars that YAML 1.1 reads as numbers or
- * booleans keep their spelling as strings; anchors are accepted, tags and merge keys refused; depth and size
- * bounded). Returns 0, -EINVAL with *ret_error, or -ENOMEM. For commands that
- * edit a record; members nobody knows are kept.
+ * Reads the text to a JSON object: jansson for JSON, libyaml for YAML. In `config` and `devices`
+ * numbers and booleans become strings as they are spelled in the text; anchors are accepted, tags,
+ * merge keys and duplicate members refused; depth and size bounded. Returns 0, -EINVAL with
+ * *ret_error, or -ENOMEM. For commands that edit a record; members nobody knows are kept.
  */
 int parse_document(enum record_format format, const char *text, size_t n, json_t **ret,
 		   struct parse_error *ret_error);
@@ -46,8 +37,8 @@ int parse_document(enum record_format format, const char *text, size_t n, json_t
 /*
  * The whole way: text -> record. @name is the file's name without suffix; a
  * `name` member that differs is an error. @source is copied into the record.
- * @warnings (may be NULL) gets one line per unknown member or likely typo, no place prefix omitted: the
- * lines are ready to print. @limits bounds value and record size.
+ * @warnings (may be NULL) gets one line "SOURCE:LINE:COLUMN: ..." per unknown member or likely typo.
+ * @limits bounds value and record size.
  * Returns 0, -EINVAL with *ret_error, or -ENOMEM.
  */
 int parse_record(enum record_kind kind, enum record_format format, const char *name,
@@ -55,8 +46,15 @@ int parse_record(enum record_kind kind, enum record_format format, const char *n
 		 struct record **ret, struct buf *warnings, struct parse_error *ret_error);
 
 /*
- * Member check for commands: whether a guest will ever see @key, and what was
- * likely meant. Appends a warning line to @b when not ("user.", "cloud-init.", known "security."
+ * Member check for commands: whether a guest will ever see @key or the daemon act on it, and what
+ * was likely meant. Appends a warning line to @b when not ("user.", "cloud-init.", known "security."
  * and "volatile." keys are fine). Returns 0 or -ENOMEM.
  */
 int parse_warn_key(const char *key, struct buf *b);
+
+/* Most profiles an instance may name, and bytes of a pinned instance-id. */
+#define PARSE_PROFILES_MAX 256
+#define PARSE_ID_MAX       64
+
+/* The @i-th member that means something in a record of @kind, for the manual's test; NULL past the last. */
+const char *parse_member(enum record_kind kind, size_t i);

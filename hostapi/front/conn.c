@@ -183,7 +183,7 @@ static enum MHD_Result respond(struct conn *c, const char *method)
 		if (reply.outcome == OUTCOME_FORBIDDEN)
 			account->n_forbidden++;
 	}
-	result = response_send(c->mhd, &reply);
+	result = response_send(c->mhd, &reply, c->home->is_closing);
 	reply_finish(&reply);
 	return result;
 }
@@ -344,12 +344,19 @@ int conn_timeout_ms(struct conn_home *home)
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+void conn_close(struct conn_home *home)
+{
+	home->is_closing = true;
+}
+
 void conn_stop(struct conn_home *home)
 {
 	struct turn_entry *e;
 
 	if (!home->daemon)
 		return;
+	/* The library does not stop while a connection is suspended. */
+	home->turn.is_free = true;
 	while ((e = turn_any(&home->turn)))
 		resume(e);
 	MHD_run(home->daemon);

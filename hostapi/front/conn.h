@@ -23,6 +23,7 @@ struct conn_home {
 	struct turn turn;
 	struct conn *silent;   /* no complete first header yet, oldest first */
 	struct conn *starting; /* handed to libmicrohttpd, not yet taken by its callback */
+	bool is_closing;       /* no further request on any connection */
 	unsigned n_busy;       /* requests begun and not ended */
 	uint64_t n_ended;      /* connections ended so far: descriptors have become free */
 };
@@ -71,6 +72,9 @@ uint64_t conn_expire(struct conn_home *home, uint64_t now_us);
 
 /* Milliseconds conn_run() can wait for at most if nothing becomes ready; -1: for ever. */
 int conn_timeout_ms(struct conn_home *home);
+
+/* From now on every reply ends its connection. */
+void conn_close(struct conn_home *home);
 
 /* Closes all connections and stops. NULL-safe in its daemon. */
 void conn_stop(struct conn_home *home);

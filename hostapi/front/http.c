@@ -269,6 +269,7 @@ static void *serve(void *arg)
 
 	/* What has been accepted or begun is finished, but nobody is waited for long. */
 	listener_leave(t);
+	conn_close(&t->home);
 	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, t->server->stop_fd, NULL);
 	deadline = now_us() + DRAIN_US;
 	for (;;) {

@@ -34,7 +34,7 @@ static struct MHD_Response *response_of(struct reply *r)
 	return response;
 }
 
-enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r)
+enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r, bool is_last)
 {
 	struct MHD_Response *response = response_of(r);
 	char seconds[16];
@@ -52,6 +52,8 @@ enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r)
 		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
 		good &= MHD_add_response_header(response, "Retry-After", seconds);
 	}
+	if (is_last)
+		good &= MHD_add_response_header(response, "Connection", "close");
 	result = good ? MHD_queue_response(mhd, outcome_status(r->outcome), response) : MHD_NO;
 	MHD_destroy_response(response);
 	return result;

@@ -5,11 +5,13 @@
  * copying it, also when it lies in a snapshot.
  */
 #include <microhttpd.h>
+#include <stdbool.h>
 
 #include "api/reply.h"
 
 /*
- * Queues what @r says on @mhd and takes its body along (@r is still to be finished). Returns
- * MHD_NO when there is no memory: the connection is then closed.
+ * Queues what @r says on @mhd and takes its body along (@r is still to be finished). With
+ * @is_last the client is told that the connection ends. Returns MHD_NO when
+ * there is no memory: the connection is then closed.
  */
-enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r);
+enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r, bool is_last);

@@ -70,7 +70,7 @@ bool turn_take(struct turn *t, struct turn_entry *e)
 {
 	struct turn_lane *lane = e->lane;
 
-	if (!lane)
+	if (!lane || t->is_free)
 		return true;
 	if (e->is_granted) {
 		e->is_granted = false;

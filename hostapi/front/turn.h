@@ -42,6 +42,7 @@ struct turn_lane {
 /* Zero-initialised. */
 struct turn {
 	uint64_t round;
+	bool is_free;              /* nobody is made to wait any more */
 	struct turn_lane *lanes;   /* by instance */
 	struct turn_lane *waiting; /* lanes with somebody waiting */
 };

@@ -38,6 +38,11 @@
 #define SETTINGS_MAX (1024 * 1024)
 #define THREADS_MAX  4
 
+enum {
+	_START_E_SUCCESS,
+	START_E_LOGGED, /* failed, and the log says why */
+};
+
 struct worker {
 	const struct options *options;
 	const struct worker_fds *fds;
@@ -52,6 +57,7 @@ struct worker {
 	struct http_server *guest, *admin;
 };
 
+/* Returns 0, START_E_LOGGED or -errno; as does make_state(). */
 static int load_settings(struct worker *w)
 {
 	_cleanup_(buf_finish) struct buf path = {0}, error = {0};
@@ -67,12 +73,13 @@ static int load_settings(struct worker *w)
 		return 0;
 	if (r < 0) {
 		log_error("cannot read \"%s\": %s", path.data, strerror(-r));
-		return r;
+		return START_E_LOGGED;
 	}
 	r = settings_parse(&w->settings, text, n, &error);
-	if (r < 0)
-		log_error("\"%s\": %s", path.data, error.len ? error.data : strerror(-r));
-	return r;
+	if (r == 0)
+		return 0;
+	log_error("\"%s\": %s", path.data, error.len ? error.data : strerror(-r));
+	return START_E_LOGGED;
 }
 
 static int make_state(const struct worker *w)
@@ -88,7 +95,7 @@ static int make_state(const struct worker *w)
 		r = file_mkdirs(path.data, 0700);
 		if (r < 0) {
 			log_error("cannot make \"%s\": %s", path.data, strerror(-r));
-			return r;
+			return START_E_LOGGED;
 		}
 	}
 	return 0;
@@ -201,10 +208,10 @@ static int start(struct worker *w)
 	if (r < 0)
 		return r;
 	r = load_settings(w);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = make_state(w);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = open_store(w);
 	return r < 0 ? r : open_fronts(w);
@@ -265,5 +272,5 @@ int worker_run(const struct options *options, const struct worker_fds *fds,
 	if (r < 0)
 		log_error("cannot serve: %s", strerror(-r));
 	worker_stop(w);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

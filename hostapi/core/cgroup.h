@@ -24,8 +24,8 @@ int cgroup_open_root(char **ret_where);
 
 /*
  * Finds the path in the text of a /proc/PID/cgroup. Pure. Refuses (-EINVAL) paths that are not
- * absolute, leave our cgroup namespace ("/../") or contain "." or ".." components;
- * -ESTALE for a removed cgroup (" (deleted)"); -ENOENT without a "0::" line.
+ * absolute, leave our cgroup namespace ("/../") or contain "." or ".." components, and a text that
+ * was cut; -ESTALE for a removed cgroup (" (deleted)"); -ENOENT without a "0::" line.
  */
 int cgroup_parse_proc(const char *text, size_t n, char ret_path[CGROUP_PATH_MAX]);
 
@@ -46,8 +46,17 @@ bool cgroup_parent(char *path);
 int cgroup_id(int root_fd, const char *path, uint64_t *ret_id);
 
 /*
- * The first process of the cgroup and everything below it: the oldest by start time. At most
- * 4096 processes are looked at. *ret_start is field 22 of its stat. Returns 0, -ENOENT when it is
- * empty, or -errno.
+ * The path of the cgroup with this id, for a process that is not there any more to be asked. Needs
+ * CAP_DAC_READ_SEARCH. Returns 0, -ESTALE when it was removed, -EPERM, or -errno.
+ */
+int cgroup_path_of_id(int root_fd, uint64_t id, char ret_path[CGROUP_PATH_MAX]);
+
+/* Processes and cgroups together that cgroup_first_process() is willing to look at. */
+#define CGROUP_WALK_MAX 4096
+
+/*
+ * The first process of the cgroup and everything below it: the oldest by start time.
+ * *ret_start is field 22 of its stat. Returns 0, -ENOENT when it is empty, -E2BIG when there is more
+ * than CGROUP_WALK_MAX to look at (the oldest of a part would be a guess), or -errno.
  */
 int cgroup_first_process(int root_fd, const char *path, pid_t *ret_pid, uint64_t *ret_start);

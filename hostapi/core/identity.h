@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "core/cgroup.h"
 #include "core/instance.h"
 
 struct identity;
@@ -57,7 +58,8 @@ DEFINE_CLEANUP(struct identity *, identity_free);
 /*
  * Who is on the other end of the connected unix socket @fd. Fills *ret (also
  * on refusal, as far as known; finish it). Never blocks. Returns an
- * IDENTITY_E_* code or a negative errno that is our own trouble (-EMFILE, -ENOMEM).
+ * IDENTITY_E_* code or a negative errno that is our own trouble (-EMFILE, -ENOMEM; -ENOSYS: the kernel
+ * has no pidfds, or a filter denies them, so nobody can be recognised).
  */
 int identity_peer(struct identity *id, int fd, struct caller *ret);
 
@@ -73,19 +75,33 @@ int identity_peer_uid(int fd, uid_t *ret_uid, pid_t *ret_pid);
 
 /*
  * The cgroup of @pid as bindings need it: path and id, consistent with one
- * living process. 0, -ESRCH, -ENOENT (root cgroup or none of its own), or -errno.
+ * living process. 0, -ESRCH, -ENOENT (root cgroup or none of its own), -EOPNOTSUPP when the id
+ * cannot be known (no cgroup2 hierarchy is mounted), or -errno.
  */
-int identity_cgroup_of(struct identity *id, pid_t pid, char *ret_path, uint64_t *ret_id);
+int identity_cgroup_of(struct identity *id, pid_t pid, char ret_path[CGROUP_PATH_MAX],
+		       uint64_t *ret_id);
 
 /* Which run of the guest @i is going on now, by its claims. False when none. */
 bool identity_boot(struct identity *id, struct instance *i, struct boot *ret);
 
 /*
- * The steps for process @pid, for whois: an object {pid, ways: {...}, cgroup: {...},
- * tried: [{path, claims: [...]}], uid: {...}, root: {...}, instance|null, reason}. Reads nothing
- * from the cache. NULL = no memory. A new reference.
+ * The steps for process @pid, for whois. Reads nothing from the cache. NULL = no memory. A new reference:
+ *   pid, exists
+ *   ways       as identity_features()
+ *   cgroup     {path, id}, both null when not known
+ *   tried      [{path, id, claims: [{kind: "match"|"binding", instance, cgroup_id, valid}]}], longest first
+ *   uid        the process's effective uid, or null
+ *   root       {uid, source: "record"|"uid_map"|null, init: pid|null, error: text|null}, or null
+ *   dev_lxd    what stands at its /dev/lxd/sock: "socket", "missing", "not a socket" or an error's text
+ *   instance   whose it is, also when it is not root there; or null
+ *   outcome    "recognised", "unknown", "conflict", "gone", "not-root" or "trouble"
+ *   reason     the outcome in words
+ *   remedy     what to do about it, or null
  */
 json_t *identity_explain(struct identity *id, pid_t pid);
 
-/* What this kernel and host offer: {"SO_PEERPIDFD":bool,"PIDFD_GET_INFO":bool,"cgroup2":"/path"|null}. */
+/*
+ * What this kernel and host offer to this process, tried now: {SO_PEERPIDFD, PIDFD_GET_INFO, pidfd_open:
+ * bool, cgroup2: "/path"|null, proc_hidepid: bool}. NULL = no memory. A new reference.
+ */
 json_t *identity_features(struct identity *id);

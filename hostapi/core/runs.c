@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Runs: which run of a guest is going on, and who is root in it
+ *
+ * Why the oldest process, and not the caller: any user of a guest can make a
+ * user namespace in which he is root, and the map of that one says so. The
+ * guest's own namespace is the one it was started in, by a process that was there before
+ * all others. Why not the oldest that is init of a pid namespace: not every guest has one.
+ *
+ * Accepted: in a guest without a pid namespace whose first process has ended
+ * while others live on, the oldest that is left speaks for it. The guest's root can then be
+ * mistaken for nobody, or a user of that guest for its root, never one guest for another. Such a
+ * record should say who is root.
+ *
+ * What a guest can make expensive is the walk over its processes, so one that
+ * was too long is not repeated for a while.
+ */
+#include "core/runs.h"
+
+#include "base/sock.h"
+#include "core/cgroup.h"
+#include "core/lru.h"
+#include "core/process.h"
+
+#define TOO_BIG_US 1000000 /* how long a guest with too many processes stays one */
+
+struct known {
+	struct run run;
+	uint64_t too_big_until_us; /* 0: run is valid */
+};
+
+struct runs {
+	struct lru *known;
+};
+
+struct runs *runs_new(size_t max)
+{
+	struct runs *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->known = lru_new(max, sizeof(struct known), NULL, NULL);
+	return r->known ? r : runs_free(r);
+}
+
+struct runs *runs_free(struct runs *r)
+{
+	if (!r)
+		return NULL;
+	lru_free(r->known);
+	free(r);
+	return NULL;
+}
+
+static bool is_alive(const struct boot *boot)
+{
+	uint64_t start;
+
+	return process_start(boot->init_pid, &start) == 0 && start == boot->init_start;
+}
+
+/* -EAGAIN: its first process ended meanwhile. */
+static int look(int root_fd, const char *path, uint64_t cgroup_id_now, struct run *ret)
+{
+	struct run run = {.boot.cgroup_id = cgroup_id_now};
+	uint64_t id;
+	int r;
+
+	r = cgroup_first_process(root_fd, path, &run.boot.init_pid, &run.boot.init_start);
+	if (r == 0)
+		r = process_root_uid(run.boot.init_pid, &run.root_uid);
+	if (r == 0)
+		r = cgroup_id(root_fd, path, &id);
+	if (r < 0)
+		return r == -ESRCH ? -EAGAIN : r;
+	if (id != cgroup_id_now)
+		return -ENOENT;
+	/* Last, so that all of the above was about one process. */
+	if (!is_alive(&run.boot))
+		return -EAGAIN;
+	*ret = run;
+	return 0;
+}
+
+int runs_current(struct runs *r, int root_fd, const char *path, uint64_t cgroup_id, struct run *ret)
+{
+	struct known known;
+	int err = -EAGAIN;
+
+	if (lru_get(r->known, cgroup_id, &known)) {
+		if (known.too_big_until_us > now_us())
+			return -E2BIG;
+		if (!known.too_big_until_us && is_alive(&known.run.boot)) {
+			*ret = known.run;
+			return 0;
+		}
+	}
+	known = (struct known){0};
+	for (int tries = 0; err == -EAGAIN && tries < 3; tries++)
+		err = look(root_fd, path, cgroup_id, &known.run);
+	if (err == -E2BIG)
+		known.too_big_until_us = now_us() + TOO_BIG_US;
+	if (err == 0 || err == -E2BIG)
+		lru_put(r->known, cgroup_id, &known);
+	if (err == 0)
+		*ret = known.run;
+	return err;
+}
+
+int runs_reread_root(struct runs *r, struct run *run)
+{
+	struct known known = {.run = *run};
+	int err = process_root_uid(run->boot.init_pid, &known.run.root_uid);
+
+	if (err < 0)
+		return err;
+	if (!is_alive(&run->boot))
+		return -ESRCH;
+	if (known.run.root_uid != run->root_uid)
+		lru_put(r->known, run->boot.cgroup_id, &known);
+	run->root_uid = known.run.root_uid;
+	return 0;
+}

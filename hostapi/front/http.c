@@ -39,7 +39,6 @@ struct http_thread {
 	bool is_started;
 	bool is_listening; /* the listener is in our epoll set */
 	bool is_stopping;
-	int accept_batch; /* connections to accept in this pass */
 	int epoll_fd;
 	uint64_t pause_until_us; /* while not listening for want of descriptors */
 	uint64_t n_ended_at_pause;
@@ -133,7 +132,8 @@ static void refuse_caller(struct http_thread *t, int fd, int outcome, struct cal
 	refuse_connection(&t->refused, fd, why);
 }
 
-static void admit_guest(struct http_thread *t, int fd_consumed)
+/* Whether the connection is served from now on; as admit_admin(). */
+static bool admit_guest(struct http_thread *t, int fd_consumed)
 {
 	struct http_server *h = t->server;
 	const struct api *api = h->options.api;
@@ -143,7 +143,7 @@ static void admit_guest(struct http_thread *t, int fd_consumed)
 
 	if (r != 0) {
 		refuse_caller(t, steal_fd(&fd), r, &caller);
-		return;
+		return false;
 	}
 	if (!account_connect(instance_account(caller.instance), api->settings)) {
 		h->options.stats->n_limited++;
@@ -151,7 +151,7 @@ static void admit_guest(struct http_thread *t, int fd_consumed)
 			    "has its %u connections open, refusing more",
 			    api->settings->max_connections);
 		refuse_connection(&t->refused, steal_fd(&fd), REFUSE_LIMIT);
-		return;
+		return false;
 	}
 	h->options.stats->n_accepted++;
 	r = conn_add(&t->home, steal_fd(&fd), &caller);
@@ -160,9 +160,10 @@ static void admit_guest(struct http_thread *t, int fd_consumed)
 		log_limited(&h->trouble_log, LOG_EVENT_NONE, NULL, "dropped a connection: %s",
 			    strerror(-r));
 	}
+	return r == 0;
 }
 
-static void admit_admin(struct http_thread *t, int fd_consumed)
+static bool admit_admin(struct http_thread *t, int fd_consumed)
 {
 	_cleanup_(closep) int fd = fd_consumed;
 	struct caller nobody = {0};
@@ -171,28 +172,27 @@ static void admit_admin(struct http_thread *t, int fd_consumed)
 
 	/* The mode of the socket keeps others out; this holds when somebody widened it. */
 	if (identity_peer_uid(fd, &uid, &pid) < 0 || uid != 0)
-		return;
+		return false;
 	t->server->options.stats->n_accepted++;
-	(void)conn_add(&t->home, steal_fd(&fd), &nobody);
+	return conn_add(&t->home, steal_fd(&fd), &nobody) == 0;
 }
 
 /*
- * One connection a pass saves the call that would find the queue empty; while
- * it is never empty, the batch grows.
+ * Until one is admitted, whose request is probably there to be answered; those
+ * who are refused are dealt with in batches, being many when somebody floods us.
  */
 static void accept_some(struct http_thread *t)
 {
-	int n = t->accept_batch;
+	bool is_admitted = false;
 
-	t->accept_batch = n < ACCEPT_BATCH ? 2 * n : n;
-	for (int i = 0; i < n && t->is_listening; i++) {
+	for (int i = 0; i < ACCEPT_BATCH && t->is_listening && !is_admitted; i++) {
 		int fd = accept4(t->server->options.listen_fd, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0 && t->server->options.trust == HTTP_GUEST) {
-			admit_guest(t, fd);
+			is_admitted = admit_guest(t, fd);
 		} else if (fd >= 0) {
-			admit_admin(t, fd);
+			is_admitted = admit_admin(t, fd);
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
@@ -254,8 +254,6 @@ static void turn_loop(struct http_thread *t, int ms)
 	}
 	if (has_new)
 		accept_some(t);
-	else
-		t->accept_batch = 1;
 	conn_run(&t->home);
 }
 
@@ -296,7 +294,6 @@ static int thread_start(struct http_server *h, struct http_thread *t)
 	t->refused.epoll_fd = t->epoll_fd;
 	t->refused.max = s->max_refused / h->n_threads ?: 1;
 	t->home.options = &h->options;
-	t->accept_batch = 1;
 	r = conn_start(&t->home);
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@ from common import includes, main
 # symbol -> why it may be
 NAMES = {
     'now_us': 'a file of its own would hold this one function',
+    'setsockopt': "nonip.c takes the place of libc's on purpose",
     'query_get': 'a query is the raw text in struct target, without a type of its own',
 }
 DATA = {

@@ -97,12 +97,10 @@ int cmd_device_remove(const struct call *c)
 	json_t *devices;
 	int r = begin(c, &change, CHANGE_EDIT, &devices);
 
-	for (size_t i = 1; i < c->n_operands && r == 0; i++) {
-		if (device_of(&change, devices, c->operands[i]))
-			json_object_del(devices, c->operands[i]);
-		else
-			r = SAY_REFUSED;
-	}
+	for (size_t i = 1; i < c->n_operands && r == 0; i++)
+		r = device_of(&change, devices, c->operands[i]) ? 0 : SAY_REFUSED;
+	for (size_t i = 1; i < c->n_operands && r == 0; i++)
+		json_object_del(devices, c->operands[i]);
 	return r == 0 ? change_commit(&change) : r;
 }
 

@@ -16,7 +16,7 @@ static void print_option(const struct command_option *o)
 
 	snprintf(left, sizeof(left), "%s--%s%s%s", o->letter ? letter : "    ", o->name,
 		 o->argument ? " " : "", o->argument ? o->argument : "");
-	printf("  %-28s %s\n", left, o->help);
+	printf("  %-28s  %s\n", left, o->help);
 }
 
 int help_command(const struct command *c)

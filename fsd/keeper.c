@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -94,6 +95,8 @@ static void become_worker(const struct keeper *k, pid_t keeper_pid, int channel_
 	memcpy(argv, k->options->argv, n * sizeof(*argv));
 	snprintf(worker, sizeof(worker), "--worker=%d,%d,%d", fds[0], fds[1], fds[2]);
 	argv[n] = worker;
+	/* Whatever else the keeper was started with is not the worker's to have (kernel 5.11). */
+	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		if (fcntl(fds[i], F_SETFD, 0) < 0)
 			return;

@@ -78,7 +78,7 @@ static int load_settings(struct worker *w)
 	r = settings_parse(&w->settings, text, n, &error);
 	if (r == 0)
 		return 0;
-	log_error("\"%s\": %s", path.data, error.len ? error.data : strerror(-r));
+	log_error("%s:%s", path.data, error.len ? error.data : strerror(-r));
 	return START_E_LOGGED;
 }
 

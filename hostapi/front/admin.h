@@ -16,9 +16,11 @@
  *   GET    /1.0/rejected                     records not in force
  *   GET    /1.0/status                       counters as JSON
  *   GET    /1.0/metrics                      the same as OpenMetrics text
- * A summary: {name, type, source, state: Running|Stopped|Conflict, ready, profiles, keys, devices, match,
- *  binding, root, instance_id, conflict: [{instance, kind, path}], connections, requests, ...}
+ * A summary: {name, type, source, state: Running|Stopped|Conflict, ready, profiles: [...], keys: N, devices: N,
+ *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null, root: {uid, gid}|null, hostname, instance_id,
+ *  conflict: [{instance, kind: match|binding, path}], connections, requests, refused, forbidden}
  */
 #include "api/route.h"
 
+/* Constant, sorted as route.h asks. */
 const struct route_table *admin_routes(void);

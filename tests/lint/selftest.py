@@ -73,6 +73,15 @@ BAD = {
         (body('\tstatic size_t last;\n\treturn last += n;\n'), 'hostapi/base/a.c:1: "last" is'),
         ({'hostapi/base/a.c': A_C + 'int a_x = 1;\n'}, 'hostapi/base/a.c:1: "a_x" is writable'),
     ],
+    'manuals': [
+        ({'fsd/options.c': '\t{"quiet", NULL, "say less", set},\n', 'docs/devlxdfsd.8.scd': ''},
+         'fsd/options.c:1: "quiet" is not in docs/devlxdfsd.8.scd'),
+        ({'fsd/options.c': '\t{"quiet", NULL, "say less", set},\n',
+          'docs/devlxdfsd.8.scd': '*--quiet*\n\n*--loud*\n'},
+         'docs/devlxdfsd.8.scd:3: "loud" is not in fsd/options.c'),
+        ({'fsd/options.c': 'none\n', 'docs/devlxdfsd.8.scd': ''},
+         'fsd/options.c:1: no table found'),
+    ],
     'habits': [
         (body('\texit(1);\n'), 'hostapi/base/a.c:9: exit: '),
         (body('\treturn atoi("1");\n'), 'hostapi/base/a.c:9: atoi: '),

@@ -6,20 +6,11 @@ import sys
 
 import pytest
 
-TESTS = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(TESTS, "harness"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness"))
 
 from daemon import Daemon  # noqa: E402
 from guest import Guest, cgroup2_root  # noqa: E402
-
-BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(TESTS, "..", "build")))
-
-
-def cannot(reason):
-    """Skips, or fails where everything is known to work."""
-    if os.environ.get("MUST_WORK") == "1":
-        pytest.fail(f"must work here: {reason}")
-    pytest.skip(reason)
+from here import BUILD, cannot  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)

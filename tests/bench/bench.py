@@ -18,13 +18,12 @@ import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "harness"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 
 from daemon import Daemon, descriptors_of, memory_of  # noqa: E402
-from guest import PYTHON, Guest  # noqa: E402
+from guest import Guest  # noqa: E402
+from here import BUILD, PYTHON  # noqa: E402
 
-BUILD = os.path.abspath(os.environ.get("BUILD", os.path.join(HERE, "..", "..", "build")))
 QUICK = "--quick" in sys.argv[1:]
 ROUNDS, SECONDS, MANY = (3, 1, 1000) if QUICK else (7, 2, 10000)
 PATH = "/1.0/config/user.role"

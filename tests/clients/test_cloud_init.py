@@ -7,9 +7,8 @@ import os
 import pytest
 import yaml
 
-import conftest
+from here import PYTHON, cannot
 
-PYTHON = "/usr/bin/python3"
 USER_DATA = "#cloud-config\npackages: [nginx]\nruncmd:\n- echo %h ${x} é\n"
 NETWORK = "version: 2\nethernets: {eth0: {dhcp4: true}}\n"
 NIC = {"type": "nic", "network": "br0", "hwaddr": "00:16:3e:00:00:01"}
@@ -19,7 +18,7 @@ PROXIES = {"no proxy": {}, "http_proxy": {"http_proxy": "http://proxy.invalid:31
 @pytest.fixture(autouse=True)
 def cloud_init():
     if not os.path.exists("/usr/lib/python3/dist-packages/cloudinit/sources/DataSourceLXD.py"):
-        conftest.cannot("needs the package cloud-init")
+        cannot("needs the package cloud-init")
 
 
 def crawl(guest, environment={}, **options):

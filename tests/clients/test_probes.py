@@ -4,7 +4,7 @@
 import json
 import shutil
 
-import conftest
+from here import cannot
 
 
 def test_shell_probes(guest):
@@ -15,7 +15,7 @@ def test_shell_probes(guest):
 
 def test_ohai_sees_lxd(guest):
     if not shutil.which("ohai"):
-        conftest.cannot("needs the package ohai")
+        cannot("needs the package ohai")
     seen = json.loads(guest.run(["ohai", "virtualization"], env={
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}).stdout)
     assert (seen["system"], seen["role"]) == ("lxd", "guest")

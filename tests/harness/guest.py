@@ -13,8 +13,8 @@ import subprocess
 import time
 import uuid
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PYTHON = "/usr/bin/python3"
+from here import HARNESS, PYTHON
+
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 FIRST_MAPPED_ID = 100000
 # /proc is still the host's: the shell tells its pid there, then waits for its uid map and cgroup.
@@ -77,7 +77,7 @@ class Guest:
         namespaces = ["--mount", "--pid", "--uts", "--ipc", "--fork"]
         if mapped:
             namespaces += ["--user", "--keep-caps"]
-        with open(os.path.join(HERE, "guest-init.sh")) as script:
+        with open(os.path.join(HARNESS, "guest-init.sh")) as script:
             environment = {"PATH": PATH, "GUEST_NAME": name, "GUEST_INIT": script.read()}
         self.init = subprocess.Popen(["unshare", *namespaces, "/bin/sh", "-c", FIRST_WORDS],
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -98,7 +98,7 @@ class Guest:
 
     def mount(self, source, target):
         """Bind-mounts the host's source at target in the guest."""
-        subprocess.run([PYTHON, os.path.join(HERE, "mount_into.py"), str(self.pid), source, target],
+        subprocess.run([PYTHON, os.path.join(HARNESS, "mount_into.py"), str(self.pid), source, target],
                        check=True)
 
     def attach(self, daemon):

@@ -12,11 +12,9 @@ import time
 
 import pytest
 
-import conftest
 from daemon import START_SECONDS, UnixConnection, descriptors_of, memory_of, wait_until
-from guest import PYTHON
+from here import IS_INSTRUMENTED, PYTHON
 
-IS_INSTRUMENTED = "asan" in conftest.BUILD or "tsan" in conftest.BUILD
 MAX_CONNECTIONS = 64  # of one instance, by default
 MAX_REFUSED = 64
 

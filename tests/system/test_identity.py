@@ -9,13 +9,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 
 import pytest
 
-import conftest
 from daemon import children_of, wait_until
-from guest import PYTHON, Cgroup
+from guest import Cgroup
+from here import BUILD, HARNESS, PYTHON
 
 UNKNOWN = (500, "Process ID not found in container\n")
 PROFILES = {
@@ -34,7 +33,7 @@ def profile(request):
 @pytest.fixture
 def daemon(new_daemon, profile):
     denied = PROFILES[profile]
-    wrapper = [f"{conftest.BUILD}/tests/system/deny", *denied, "--"] if denied else []
+    wrapper = [f"{BUILD}/tests/system/deny", *denied, "--"] if denied else []
     daemon = new_daemon(wrapper=wrapper).start()
     features = daemon.admin("GET", "/1.0")[1]["features"]
     assert not any(features[call] for call in denied)
@@ -128,9 +127,9 @@ def test_process_id_is_reused(daemon, profile, victim, attacker):
         pid = children_of(sender.pid)[0]
         sender.communicate()
         wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the process to be gone")
-        heir = subprocess.Popen([sys.executable, os.path.join(
-            conftest.TESTS, "harness", "process_with_pid.py"), str(pid), victim.cgroup.dir],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        heir = subprocess.Popen([PYTHON, os.path.join(HARNESS, "process_with_pid.py"), str(pid),
+                                 victim.cgroup.dir],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert heir.stdout.readline() == "there\n"
     finally:
         signal.pidfd_send_signal(worker, signal.SIGCONT)

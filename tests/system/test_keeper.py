@@ -96,9 +96,9 @@ def test_one_daemon_per_directory(daemon, new_daemon):
 
 
 @pytest.mark.parametrize("text, place", [
-    ("{", "devlxdfsd.conf:1"),
+    ("{", 'devlxdfsd.conf": 1:1: '),
     ('{"max_connections": "many"}', "max_connections"),
-    ('{\n"max_conections": 3}', "devlxdfsd.conf:2"),
+    ('{\n"max_conections": 3}', 'devlxdfsd.conf": 2:'),
 ])
 def test_bad_settings(new_daemon, text, place):
     daemon = new_daemon()

@@ -284,15 +284,9 @@ static const struct command_option options[] = {
 };
 
 static const struct command commands[] = {
-	{.name = "apply",
-	 .operands = "FILE|DIR|-",
-	 .help = "Make the store so: prints NAME: unchanged, changed, created or deleted",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .options = options,
-	 .n_options = ARRAY_SIZE(options),
-	 .complete = OPERANDS_FILES,
-	 .run = apply},
+	{COMMAND("apply", "FILE|DIR|-", 1, 1, OPERANDS_FILES, apply,
+		 "Make the store so: prints NAME: unchanged, changed, created or deleted"),
+	 COMMAND_OPTIONS(options)},
 };
 
 struct command_group cmd_apply_group(void)

@@ -19,13 +19,9 @@ static int check(const struct call *c)
 }
 
 static const struct command commands[] = {
-	{.name = "check",
-	 .operands = "[NAME]",
-	 .help = "Check this host, or why the guest NAME sees nothing; exit status 1 if anything "
-		 "fails",
-	 .max_operands = 1,
-	 .complete = OPERANDS_INSTANCES,
-	 .run = check},
+	{COMMAND("check", "[NAME]", 0, 1, OPERANDS_INSTANCES, check,
+		 "Check this host, or why the guest NAME sees nothing; exit status 1 if anything "
+		 "fails")},
 };
 
 struct command_group cmd_check_group(void)

@@ -42,7 +42,8 @@ static int status(const struct call *c)
 	enum format format;
 	int r;
 
-	if (format_parse(word ? word : "yaml", &format) < 0 || format == FORMAT_CSV)
+	if (format_parse(word ? word : "yaml", &format) < 0 || format == FORMAT_CSV ||
+	    format == FORMAT_TABLE)
 		return command_misused(c, "the format is none of yaml and json");
 	r = daemon_get(c->context, c->command->name, "/1.0/status", &status);
 	if (r == 0)
@@ -100,25 +101,15 @@ static const struct command_option query_options[] = {
 };
 
 static const struct command commands[] = {
-	{.name = "status",
-	 .operands = "",
-	 .help = "Print the daemon's version, uptime, instances, open connections, counters and "
-		 "rejected records",
-	 .options = status_options,
-	 .n_options = ARRAY_SIZE(status_options),
-	 .run = status},
-	{.name = "metrics",
-	 .operands = "",
-	 .help = "Print the daemon's counters as OpenMetrics text",
-	 .run = metrics},
-	{.name = "query",
-	 .operands = "PATH",
-	 .help = "Send a request to the daemon's admin socket and print the reply",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .options = query_options,
-	 .n_options = ARRAY_SIZE(query_options),
-	 .run = query},
+	{COMMAND("status", "", 0, 0, OPERANDS_OTHER, status,
+		 "Print the daemon's version, uptime, instances, open connections, counters and "
+		 "rejected records"),
+	 COMMAND_OPTIONS(status_options)},
+	{COMMAND("metrics", "", 0, 0, OPERANDS_OTHER, metrics,
+		 "Print the daemon's counters as OpenMetrics text")},
+	{COMMAND("query", "PATH", 1, 1, OPERANDS_OTHER, query,
+		 "Send a request to the daemon's admin socket and print the reply"),
+	 COMMAND_OPTIONS(query_options)},
 };
 
 struct command_group cmd_daemon_group(void)

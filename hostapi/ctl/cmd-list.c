@@ -289,21 +289,12 @@ static const struct command_option list_options[] = {
 };
 
 static const struct command commands[] = {
-	{.name = "list",
-	 .alias = "ls",
-	 .operands = "[FILTER]",
-	 .help = "List the instances, all or those whose names begin so or match so",
-	 .max_operands = 1,
-	 .options = list_options,
-	 .n_options = ARRAY_SIZE(list_options),
-	 .run = list},
-	{.name = "info",
-	 .operands = "NAME",
-	 .help = "Print what is known of an instance: state, match, counters, why it was rejected",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .complete = OPERANDS_INSTANCES,
-	 .run = info},
+	{COMMAND("list", "[FILTER]", 0, 1, OPERANDS_OTHER, list,
+		 "List the instances, all or those whose names begin so or match so"),
+	 .alias = "ls", COMMAND_OPTIONS(list_options)},
+	{COMMAND(
+		"info", "NAME", 1, 1, OPERANDS_INSTANCES, info,
+		"Print what is known of an instance: state, match, counters, why it was rejected")},
 };
 
 struct command_group cmd_list_group(void)

@@ -118,7 +118,7 @@ static int begin(const struct call *c, struct change *change, json_t **ret_profi
 static int add(const struct call *c)
 {
 	_cleanup_(change_finish) struct change change = {0};
-	json_t *profiles;
+	json_t *profiles = NULL;
 	int r = begin(c, &change, &profiles);
 
 	if (r != 0)
@@ -134,7 +134,7 @@ static int add(const struct call *c)
 static int take(const struct call *c)
 {
 	_cleanup_(change_finish) struct change change = {0};
-	json_t *profiles;
+	json_t *profiles = NULL;
 	size_t i;
 	int r = begin(c, &change, &profiles);
 
@@ -152,7 +152,7 @@ static int assign(const struct call *c)
 	_cleanup_(change_finish) struct change change = {0};
 	_cleanup_(freep) char *names = strdup(c->operands[1]);
 	char *rest = names, *name;
-	json_t *profiles;
+	json_t *profiles = NULL;
 	int r = names ? begin(c, &change, &profiles) : say_errno(NULL, -ENOMEM, "cannot begin");
 
 	if (r != 0)
@@ -171,8 +171,8 @@ static const struct command_option list_options[] = {
 
 /* A row whose operands begin with a profile's name. */
 #define PROFILE_COMMAND(NAME, OPERANDS, MIN, MAX, RUN, HELP)                                       \
-	.name = "profile " NAME, .operands = OPERANDS, .help = HELP, .min_operands = MIN,          \
-	.max_operands = MAX, .complete = OPERANDS_PROFILES, .kind = RECORD_PROFILE, .run = RUN
+	COMMAND("profile " NAME, OPERANDS, MIN, MAX, OPERANDS_PROFILES, RUN, HELP),                \
+		.kind = RECORD_PROFILE
 
 static const struct command commands[] = {
 	{PROFILE_COMMAND("create", "PROFILE", 1, 1, create, "Make an empty profile")},
@@ -180,7 +180,7 @@ static const struct command commands[] = {
 			 "Remove profiles that no instance uses"),
 	 .alias = "rm"},
 	{PROFILE_COMMAND("list", "", 0, 0, list, "List the profiles"), .alias = "ls",
-	 .options = list_options, .n_options = ARRAY_SIZE(list_options)},
+	 COMMAND_OPTIONS(list_options)},
 	{PROFILE_COMMAND("show", "PROFILE", 1, 1, cmd_config_show, "Print a profile as YAML")},
 	{PROFILE_COMMAND("edit", "PROFILE", 1, 1, cmd_config_edit,
 			 "Edit a profile as YAML, or read it from standard input")},
@@ -195,28 +195,13 @@ static const struct command commands[] = {
 			 "Set keys, all in one change")},
 	{PROFILE_COMMAND("unset", "PROFILE KEY...", 2, COMMAND_MANY, cmd_config_unset,
 			 "Remove keys")},
-	{.name = "profile add",
-	 .operands = "NAME PROFILE",
-	 .help = "Add a profile to an instance",
-	 .min_operands = 2,
-	 .max_operands = 2,
-	 .complete = OPERANDS_INSTANCES,
-	 .run = add},
-	{.name = "profile remove",
-	 .operands = "NAME PROFILE",
-	 .help = "Take a profile from an instance",
-	 .min_operands = 2,
-	 .max_operands = 2,
-	 .complete = OPERANDS_INSTANCES,
-	 .run = take},
-	{.name = "profile assign",
-	 .alias = "apply",
-	 .operands = "NAME PROFILE,...",
-	 .help = "Make these the instance's profiles, in this order; \"\" is none",
-	 .min_operands = 2,
-	 .max_operands = 2,
-	 .complete = OPERANDS_INSTANCES,
-	 .run = assign},
+	{COMMAND("profile add", "NAME PROFILE", 2, 2, OPERANDS_INSTANCES, add,
+		 "Add a profile to an instance")},
+	{COMMAND("profile remove", "NAME PROFILE", 2, 2, OPERANDS_INSTANCES, take,
+		 "Take a profile from an instance")},
+	{COMMAND("profile assign", "NAME PROFILE,...", 2, 2, OPERANDS_INSTANCES, assign,
+		 "Make these the instance's profiles, in this order; \"\" is none"),
+	 .alias = "apply"},
 	{PROFILE_COMMAND("device add", "PROFILE DEVICE TYPE [KEY=VALUE]...", 3, COMMAND_MANY,
 			 cmd_device_add, "Add a device")},
 	{PROFILE_COMMAND("device remove", "PROFILE DEVICE...", 2, COMMAND_MANY, cmd_device_remove,

@@ -123,30 +123,14 @@ static const struct command_option import_options[] = {
 };
 
 static const struct command commands[] = {
-	{.name = "import",
-	 .operands = "FILE|-",
-	 .help = "Make records of what lxc query /1.0/instances/NAME, lxc config show or export "
-		 "print",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .options = import_options,
-	 .n_options = ARRAY_SIZE(import_options),
-	 .complete = OPERANDS_FILES,
-	 .run = import},
-	{.name = "export",
-	 .operands = "NAME",
-	 .help = "Print the record as JSON, with its instance-id, without its binding",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .complete = OPERANDS_INSTANCES,
-	 .run = export},
-	{.name = "validate",
-	 .operands = "FILE...",
-	 .help = "Check records, files or directories of them, without a daemon",
-	 .min_operands = 1,
-	 .max_operands = COMMAND_MANY,
-	 .complete = OPERANDS_FILES,
-	 .run = validate},
+	{COMMAND("import", "FILE|-", 1, 1, OPERANDS_FILES, import,
+		 "Make records of what lxc query /1.0/instances/NAME, lxc config show or export "
+		 "print"),
+	 COMMAND_OPTIONS(import_options)},
+	{COMMAND("export", "NAME", 1, 1, OPERANDS_INSTANCES, export,
+		 "Print the record as JSON, with its instance-id, without its binding")},
+	{COMMAND("validate", "FILE...", 1, COMMAND_MANY, OPERANDS_FILES, validate,
+		 "Check records, files or directories of them, without a daemon")},
 };
 
 struct command_group cmd_transfer_group(void)

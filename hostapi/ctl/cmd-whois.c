@@ -112,14 +112,9 @@ static const struct command_option options[] = {
 };
 
 static const struct command commands[] = {
-	{.name = "whois",
-	 .operands = "PID",
-	 .help = "Say which instance a process is, step by step, and what to do if it is none",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .options = options,
-	 .n_options = ARRAY_SIZE(options),
-	 .run = whois},
+	{COMMAND("whois", "PID", 1, 1, OPERANDS_OTHER, whois,
+		 "Say which instance a process is, step by step, and what to do if it is none"),
+	 COMMAND_OPTIONS(options)},
 };
 
 struct command_group cmd_whois_group(void)

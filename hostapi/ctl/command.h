@@ -48,6 +48,12 @@ struct command {
 
 #define COMMAND_MANY ((size_t)-1)
 
+/* The beginning of a row; what not every command has follows by name. */
+#define COMMAND(NAME, OPERANDS, MIN, MAX, COMPLETE, RUN, HELP)                                     \
+	.name = NAME, .operands = OPERANDS, .help = HELP, .min_operands = MIN,                     \
+	.max_operands = MAX, .complete = COMPLETE, .run = RUN
+#define COMMAND_OPTIONS(OPTIONS) .options = OPTIONS, .n_options = ARRAY_SIZE(OPTIONS)
+
 struct command_group {
 	const struct command *commands;
 	size_t n;

@@ -189,13 +189,9 @@ static int completion(const struct call *c)
 }
 
 static const struct command commands[] = {
-	{.name = "completion",
-	 .operands = "bash|zsh",
-	 .help = "Print the completions for a shell",
-	 .min_operands = 1,
-	 .max_operands = 1,
-	 .hidden = true,
-	 .run = completion},
+	{COMMAND("completion", "bash|zsh", 1, 1, OPERANDS_OTHER, completion,
+		 "Print the completions for a shell"),
+	 .hidden = true},
 };
 
 struct command_group completion_group(void)

@@ -2,6 +2,8 @@
 /* See format.h. Widths are counted in characters, not bytes; nothing here is interpreted. */
 #include "ctl/format.h"
 
+#include <assert.h>
+
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -69,8 +71,10 @@ char *format_cell(const json_t *value)
 /* Makes @text harmless for a terminal, in place, and returns its width. */
 static size_t tame(char *text)
 {
-	size_t width = 0, n = strlen(text), step;
+	size_t width = 0, n, step;
 
+	assert(text); /* a missing one would have ended it */
+	n = strlen(text);
 	for (char *p = text; n > 0; p += step, n -= step, width++) {
 		step = text_utf8_length(p, n);
 		if (step == 0)

@@ -28,7 +28,7 @@ static const struct member {
 	 .help = "connections an instance may have open"},
 	{MEMBER(max_event_listeners), .min = 1, .max = 65536, .initial = 16,
 	 .help = "event listeners an instance may have open"},
-	{MEMBER(max_header_bytes), .min = 1024, .max = 1 << 20, .initial = 65536,
+	{MEMBER(max_header_bytes), .min = 1024, .max = 1 << 20, .initial = 12288,
 	 .help = "bytes of a request's line and header"},
 	{MEMBER(max_body_bytes), .min = 1024, .max = 1 << 24, .initial = 65536,
 	 .help = "bytes of a request's body"},

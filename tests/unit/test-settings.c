@@ -20,7 +20,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s.threads, 0);
 	assert_int_equal(s.max_connections, 64);
 	assert_int_equal(s.max_event_listeners, 16);
-	assert_int_equal(s.max_header_bytes, 65536);
+	assert_int_equal(s.max_header_bytes, 12288);
 	assert_int_equal(s.max_body_bytes, 65536);
 	assert_int_equal(s.first_header_timeout_ms, 3000);
 	assert_int_equal(s.idle_timeout_s, 33);

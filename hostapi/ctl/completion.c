@@ -44,7 +44,11 @@ static const struct shell shells[] = {
 	 "\tfi\n"
 	 "\tcompadd -- ${=offer} ${=names}\n"
 	 "}\n"
-	 "compdef _devlxdfs devlxdfs\n"},
+	 "if [ \"${funcstack[1]}\" = _devlxdfs ]; then\n" /* found in $fpath: this is the first call */
+	 "\t_devlxdfs \"$@\"\n"
+	 "else\n"
+	 "\tcompdef _devlxdfs devlxdfs\n"
+	 "fi\n"},
 };
 
 /* The first @depth words of @name: how many bytes. 0 when it has fewer. */

@@ -3,6 +3,7 @@
 #include "ctl/editor.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -25,7 +26,26 @@ static int write_all(int fd, const char *bytes, size_t n)
 	return 0;
 }
 
-static int spawn(const char *subject, const char *path)
+/* posix_spawn() with SIGINT and SIGQUIT as they were before we began to ignore them. */
+static int spawn_shell(pid_t *ret_pid, char **argv)
+{
+	posix_spawnattr_t attr;
+	sigset_t signals;
+	int r = posix_spawnattr_init(&attr);
+
+	if (r != 0)
+		return r;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGQUIT);
+	posix_spawnattr_setsigdefault(&attr, &signals);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+	r = posix_spawn(ret_pid, "/bin/sh", NULL, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	return r;
+}
+
+static int run_editor(const char *subject, const char *path)
 {
 	const char *visual = getenv("VISUAL"), *editor = getenv("EDITOR");
 	_cleanup_(freep) char *script = NULL;
@@ -40,7 +60,7 @@ static int spawn(const char *subject, const char *path)
 	if (asprintf(&script, "%s \"$1\"", editor) < 0)
 		script = NULL;
 	argv[2] = script;
-	r = script ? posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ) : ENOMEM;
+	r = script ? spawn_shell(&pid, argv) : ENOMEM;
 	if (r != 0)
 		return say_errno(subject, -r, "cannot start the editor");
 	while (waitpid(pid, &status, 0) < 0) {
@@ -51,6 +71,21 @@ static int spawn(const char *subject, const char *path)
 		return say(SAY_REFUSED, subject,
 			   "the editor failed, nothing changed; set $EDITOR to another one");
 	return 0;
+}
+
+/* What is typed at the editor is the editor's: Ctrl-C there must not leave the file behind. */
+static int spawn(const char *subject, const char *path)
+{
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction interrupt, quit;
+	int r;
+
+	sigaction(SIGINT, &ignore, &interrupt);
+	sigaction(SIGQUIT, &ignore, &quit);
+	r = run_editor(subject, path);
+	sigaction(SIGINT, &interrupt, NULL);
+	sigaction(SIGQUIT, &quit, NULL);
+	return r;
 }
 
 int editor_run(const char *subject, struct buf *b)

@@ -131,7 +131,7 @@ static json_t *describe_root(const struct identity_root *root)
 /* The uid rule for a process of @f's instance. Adds "uid" and "root" to @out; returns the outcome. */
 static int explain_uid(struct identity *id, pid_t pid, const struct finding *f, json_t *out)
 {
-	struct identity_root root;
+	struct identity_root root = {0};
 	uid_t uid;
 	int r = process_uid(pid, &uid);
 

@@ -139,7 +139,7 @@ int identity_root(struct identity *id, const struct finding *finding, struct ide
 /* The uid rule, for a caller that was recognised. */
 static int check_uid(struct identity *id, const struct finding *finding, struct caller *caller)
 {
-	struct identity_root root;
+	struct identity_root root = {0};
 	int r = identity_root(id, finding, &root);
 
 	if (r != 0)

@@ -63,7 +63,7 @@ static bool is_alive(const struct boot *boot)
 static int look(int root_fd, const char *path, uint64_t cgroup_id_now, struct run *ret)
 {
 	struct run run = {.boot.cgroup_id = cgroup_id_now};
-	uint64_t id;
+	uint64_t id = 0;
 	int r;
 
 	r = cgroup_first_process(root_fd, path, &run.boot.init_pid, &run.boot.init_start);

@@ -63,6 +63,24 @@ int process_start(pid_t pid, uint64_t *ret_start)
 	return n < 0 ? (int)n : process_parse_stat(text, ret_start);
 }
 
+int process_mark(pid_t pid, struct process_mark *ret)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	*ret = (struct process_mark){.inode = st.st_ino, .made = st.st_ctim};
+	return 0;
+}
+
+bool process_mark_equal(const struct process_mark *a, const struct process_mark *b)
+{
+	return a->inode == b->inode && a->made.tv_sec == b->made.tv_sec &&
+	       a->made.tv_nsec == b->made.tv_nsec;
+}
+
 /* The next number of *rest, which moves on behind it. */
 static int next_number(const char **rest, uint64_t *ret)
 {

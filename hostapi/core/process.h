@@ -6,8 +6,10 @@
  * An id alone is not an identity: callers hold a pidfd, or compare the start time before and after.
  * The parsers are pure.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "core/cgroup.h"
 
@@ -18,6 +20,20 @@ int process_cgroup(pid_t pid, char ret_path[CGROUP_PATH_MAX]);
 
 /* When it started, in clock ticks since the host booted. Returns 0, -ESRCH, or -errno. */
 int process_start(pid_t pid, uint64_t *ret_start);
+
+/*
+ * What no later process with that id will have: the inode of /proc/PID, which the kernel makes for one
+ * process and drops with it. One process may come to have another mark (its inode was reclaimed), so
+ * only an equal mark says something. A tenth of the time of process_start().
+ */
+struct process_mark {
+	uint64_t inode;
+	struct timespec made;
+};
+
+/* Returns 0, -ESRCH, or -errno. */
+int process_mark(pid_t pid, struct process_mark *ret);
+bool process_mark_equal(const struct process_mark *a, const struct process_mark *b);
 
 /*
  * The uid, as we see it, of the root of the user namespace that @pid is in; PROCESS_NO_UID when that

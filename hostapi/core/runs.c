@@ -26,6 +26,7 @@
 
 struct known {
 	struct run run;
+	struct process_mark mark;  /* of its first process, while that was known to live */
 	uint64_t too_big_until_us; /* 0: run is valid */
 };
 
@@ -52,17 +53,41 @@ struct runs *runs_free(struct runs *r)
 	return NULL;
 }
 
-static bool is_alive(const struct boot *boot)
+/*
+ * Whether the first process lives, which was seen before. The mark is taken before it is seen again,
+ * hence is its own; *ret_mark is set when it lives.
+ */
+static bool is_alive(const struct boot *boot, struct process_mark *ret_mark)
 {
+	struct process_mark mark;
 	uint64_t start;
 
-	return process_start(boot->init_pid, &start) == 0 && start == boot->init_start;
+	if (process_mark(boot->init_pid, &mark) < 0 || process_start(boot->init_pid, &start) < 0 ||
+	    start != boot->init_start)
+		return false;
+	*ret_mark = mark;
+	return true;
+}
+
+/* The same, for what is remembered: most often one system call. */
+static bool is_still_alive(struct runs *r, struct known *known)
+{
+	struct process_mark mark;
+
+	if (process_mark(known->run.boot.init_pid, &mark) == 0 &&
+	    process_mark_equal(&mark, &known->mark))
+		return true;
+	if (!is_alive(&known->run.boot, &known->mark))
+		return false;
+	lru_put(r->known, known->run.boot.cgroup_id, known);
+	return true;
 }
 
 /* -EAGAIN: its first process ended meanwhile. */
-static int look(int root_fd, const char *path, uint64_t cgroup_id_now, struct run *ret)
+static int look(int root_fd, const char *path, uint64_t cgroup_id_now, struct known *ret)
 {
 	struct run run = {.boot.cgroup_id = cgroup_id_now};
+	struct process_mark mark;
 	uint64_t id = 0;
 	int r;
 
@@ -76,9 +101,9 @@ static int look(int root_fd, const char *path, uint64_t cgroup_id_now, struct ru
 	if (id != cgroup_id_now)
 		return -ENOENT;
 	/* Last, so that all of the above was about one process. */
-	if (!is_alive(&run.boot))
+	if (!is_alive(&run.boot, &mark))
 		return -EAGAIN;
-	*ret = run;
+	*ret = (struct known){.run = run, .mark = mark};
 	return 0;
 }
 
@@ -90,14 +115,14 @@ int runs_current(struct runs *r, int root_fd, const char *path, uint64_t cgroup_
 	if (lru_get(r->known, cgroup_id, &known)) {
 		if (known.too_big_until_us > now_us())
 			return -E2BIG;
-		if (!known.too_big_until_us && is_alive(&known.run.boot)) {
+		if (!known.too_big_until_us && is_still_alive(r, &known)) {
 			*ret = known.run;
 			return 0;
 		}
 	}
 	known = (struct known){0};
 	for (int tries = 0; err == -EAGAIN && tries < 3; tries++)
-		err = look(root_fd, path, cgroup_id, &known.run);
+		err = look(root_fd, path, cgroup_id, &known);
 	if (err == -E2BIG)
 		known.too_big_until_us = now_us() + TOO_BIG_US;
 	if (err == 0 || err == -E2BIG)
@@ -114,7 +139,7 @@ int runs_reread_root(struct runs *r, struct run *run)
 
 	if (err < 0)
 		return err;
-	if (!is_alive(&run->boot))
+	if (!is_alive(&run->boot, &known.mark))
 		return -ESRCH;
 	if (known.run.root_uid != run->root_uid)
 		lru_put(r->known, run->boot.cgroup_id, &known);

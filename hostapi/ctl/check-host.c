@@ -92,7 +92,7 @@ static void check_watches(struct check_run *run, const json_t *store)
 
 	json_array_foreach (directories, i, directory) {
 		const char *path = json_string_value(json_object_get(directory, "path"));
-		const char *trouble = json_string_value(json_object_get(directory, "trouble"));
+		const char *trouble = json_string_value(json_object_get(directory, "error"));
 
 		if (path && trouble)
 			check_note(run, "%s: the daemon says: %s", path, trouble);

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from daemon import children_of
+from daemon import children_of, wait_until
 
 NOT_LOADED = 3
 
@@ -169,6 +169,11 @@ def test_check_of_the_host(daemon):
     assert done.returncode == (1 if "FAIL" in done.stdout else 0)
     assert "ok: the daemon answers" in done.stdout and "ok: no record is rejected" in done.stdout
     assert "SO_PEERPIDFD" in done.stdout and "ok: cgroup2 is mounted at" in done.stdout
+    directory = os.path.join(daemon.dirs["conf"], "profiles")
+    assert f"ok: {directory} is watched" in done.stdout
+    os.rmdir(directory)
+    wait_until(lambda: f"note: {directory}: the daemon says: " in daemon.ctl("check", status=None).stdout,
+               "the daemon misses a directory")
     os.chmod(daemon.sock, 0o600)
     assert "sock has the mode 0600; chmod 0666" in daemon.ctl("check", status=1).stdout
     with open(daemon.record_path("bad"), "w") as file:

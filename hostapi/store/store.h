@@ -20,10 +20,14 @@
 #include "core/registry.h"
 #include "store/parse.h"
 
+struct diff;
 struct settings;
 struct store;
 
-/* Told of every change after the registry has it; called without the registry's lock, from the loading thread. */
+/*
+ * Told of every change after the registry has it; called without the registry's lock, from the loading thread. The store's
+ * lock is held: it must not call the store, except store_set_ready().
+ */
 typedef void (*store_observer)(void *ctx, const struct diff *diff);
 
 struct store_options {
@@ -57,12 +61,16 @@ enum {
 
 /*
  * Loads the record @name now, and for a profile the instances that use it. *ret_changes (may be
- * NULL) becomes an array of {"instance","kind","action","name"}. Returns 0, a STORE_E_* code, or -errno.
+ * NULL) becomes an array of {"instance","kind","action","name"}, also with STORE_E_* codes. Returns 0,
+ * a STORE_E_* code, or -errno.
  */
 int store_load(struct store *s, enum record_kind kind, const char *name, json_t **ret_changes,
 	       struct buf *error);
 
-/* Ready or Started for the run @boot of @i, kept in volatile/. Returns 0 or -errno (nothing changed). */
+/*
+ * Ready or Started for the run @boot of @i, kept in volatile/; nothing is done for a run that is not known. Never
+ * waits for records being loaded. Returns 0, STORE_E_NOT_FOUND when @i has no record, or -errno (nothing changed).
+ */
 int store_set_ready(struct store *s, struct instance *i, const struct boot *boot, bool ready);
 
 /*
@@ -74,10 +82,14 @@ int store_bind(struct store *s, const char *name, pid_t pid);
 int store_unbind(struct store *s, const char *name);
 
 /*
- * Records that are not in force as written: an array of {"kind","name","file","error","since"}, and for each
- * whether an older snapshot "in_force". NULL = no memory. A new reference.
+ * Records that are not in force as written: an array of {"kind","name","file","error","since"} ("since" in
+ * seconds of the wall clock), and for each whether an older snapshot is "in_force". A file whose name is none of a
+ * record has the kind "file" and its path as name. NULL = no memory. A new reference.
  */
 json_t *store_rejected(struct store *s);
 
-/* Directories watched and their trouble, numbers of records and reloads: for status. NULL = no memory. */
+/*
+ * {"directories": [{"path", "error": null|"text"}], "instances", "profiles" (in force), "rejected",
+ * "files_read" (since the start)}. NULL = no memory. A new reference.
+ */
 json_t *store_status(struct store *s);

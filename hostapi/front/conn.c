@@ -317,11 +317,13 @@ void conn_run(struct conn_home *home)
 	MHD_run(home->daemon);
 }
 
-uint64_t conn_expire(struct conn_home *home, uint64_t now)
+uint64_t conn_expire(struct conn_home *home, uint64_t now, uint64_t at_most_us)
 {
 	const struct settings *s = home->options->api->settings;
 	uint64_t limit = (uint64_t)s->first_header_timeout_ms * 1000;
 
+	if (limit > at_most_us)
+		limit = at_most_us;
 	while (home->silent && home->silent->accepted_us + limit <= now) {
 		struct conn *c = home->silent;
 

@@ -65,10 +65,10 @@ int conn_add(struct conn_home *home, int fd, struct caller *caller);
 void conn_run(struct conn_home *home);
 
 /*
- * Ends connections that have not sent a whole header in time by @now_us. Returns when the next would
- * be due, or UINT64_MAX.
+ * Ends connections that have not sent a whole header by @now_us, in the time that the settings give or
+ * @at_most_us if that is less. Returns when the next would be due, or UINT64_MAX.
  */
-uint64_t conn_expire(struct conn_home *home, uint64_t now_us);
+uint64_t conn_expire(struct conn_home *home, uint64_t now_us, uint64_t at_most_us);
 
 /* Milliseconds conn_run() can wait for at most if nothing becomes ready; -1: for ever. */
 int conn_timeout_ms(struct conn_home *home);

@@ -40,6 +40,7 @@ struct http_thread {
 	bool is_listening; /* the listener is in our epoll set */
 	bool is_stopping;
 	int epoll_fd;
+	int waiting_fd; /* accepted when there was no descriptor left to look at its peer; else -1 */
 	uint64_t pause_until_us; /* while not listening for want of descriptors */
 	uint64_t n_ended_at_pause;
 	struct conn_home home;
@@ -132,6 +133,17 @@ static void refuse_caller(struct http_thread *t, int fd, int outcome, struct cal
 	refuse_connection(&t->refused, fd, why);
 }
 
+/* Descriptors have run out: clients wait in the listener's queue. */
+static void pause_accepting(struct http_thread *t, int error)
+{
+	t->server->options.stats->n_own_trouble++;
+	log_limited(&t->server->trouble_log, LOG_EVENT_LIMIT_REACHED, NULL,
+		    "cannot accept, clients wait: %s", strerror(error));
+	listener_leave(t);
+	t->pause_until_us = now_us() + PAUSE_US;
+	t->n_ended_at_pause = t->home.n_ended;
+}
+
 /* Whether the connection is served from now on; as admit_admin(). */
 static bool admit_guest(struct http_thread *t, int fd_consumed)
 {
@@ -141,6 +153,11 @@ static bool admit_guest(struct http_thread *t, int fd_consumed)
 	_cleanup_(caller_finish) struct caller caller = {0};
 	int r = identity_peer(api->identity, fd, &caller);
 
+	if (r == -EMFILE || r == -ENFILE) {
+		t->waiting_fd = steal_fd(&fd);
+		pause_accepting(t, -r);
+		return false;
+	}
 	if (r != 0) {
 		refuse_caller(t, steal_fd(&fd), r, &caller);
 		return false;
@@ -177,6 +194,14 @@ static bool admit_admin(struct http_thread *t, int fd_consumed)
 	return conn_add(&t->home, steal_fd(&fd), &nobody) == 0;
 }
 
+/* The next descriptor or -1 with errno, as accept4(). */
+static int next_connection(struct http_thread *t)
+{
+	if (t->waiting_fd >= 0)
+		return steal_fd(&t->waiting_fd);
+	return accept4(t->server->options.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 /*
  * Until one is admitted, whose request is probably there to be answered; those
  * who are refused are dealt with in batches, being many when somebody floods us.
@@ -186,8 +211,7 @@ static void accept_some(struct http_thread *t)
 	bool is_admitted = false;
 
 	for (int i = 0; i < ACCEPT_BATCH && t->is_listening && !is_admitted; i++) {
-		int fd = accept4(t->server->options.listen_fd, NULL, NULL,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = next_connection(t);
 
 		if (fd >= 0 && t->server->options.trust == HTTP_GUEST) {
 			is_admitted = admit_guest(t, fd);
@@ -196,12 +220,7 @@ static void accept_some(struct http_thread *t)
 		} else if (errno == EAGAIN) {
 			return;
 		} else if (errno != EINTR && errno != ECONNABORTED) {
-			t->server->options.stats->n_own_trouble++;
-			log_limited(&t->server->trouble_log, LOG_EVENT_LIMIT_REACHED, NULL,
-				    "cannot accept, clients wait: %s", strerror(errno));
-			listener_leave(t);
-			t->pause_until_us = now_us() + PAUSE_US;
-			t->n_ended_at_pause = t->home.n_ended;
+			pause_accepting(t, errno);
 		}
 	}
 }
@@ -224,11 +243,15 @@ static int expire(struct http_thread *t)
 	if (!t->home.silent && !t->refused.oldest && !is_paused)
 		return ms;
 	now = now_us();
-	next = earlier(conn_expire(&t->home, now), refuse_expire(&t->refused, now));
+	/* When descriptors are short, who says nothing makes room early. */
+	next = earlier(conn_expire(&t->home, now, is_paused ? PAUSE_US : UINT64_MAX),
+		       refuse_expire(&t->refused, now));
 	if (is_paused && (now >= t->pause_until_us || t->home.n_ended != t->n_ended_at_pause))
 		listener_resume(t);
 	else if (is_paused)
 		next = earlier(next, t->pause_until_us);
+	if (t->waiting_fd >= 0 && t->is_listening)
+		return 0;
 	if (next != UINT64_MAX && (ms < 0 || next < now + (uint64_t)ms * 1000))
 		ms = (int)((next - now + 999) / 1000);
 	return ms;
@@ -252,7 +275,7 @@ static void turn_loop(struct http_thread *t, int ms)
 		else if (tag != &tags[TAG_LIBRARY])
 			refuse_event(&t->refused, tag);
 	}
-	if (has_new)
+	if (has_new || (t->waiting_fd >= 0 && t->is_listening))
 		accept_some(t);
 	conn_run(&t->home);
 }
@@ -330,6 +353,7 @@ struct http_server *http_free(struct http_server *h)
 			pthread_join(t->id, NULL);
 		conn_stop(&t->home);
 		refuse_finish(&t->refused);
+		closep(&t->waiting_fd);
 		closep(&t->epoll_fd);
 	}
 	closep(&h->stop_fd);
@@ -351,6 +375,7 @@ int http_new(const struct http_options *options, struct http_server **ret)
 	for (unsigned i = 0; i < h->n_threads; i++) {
 		h->threads[i].server = h;
 		h->threads[i].epoll_fd = -1;
+		h->threads[i].waiting_fd = -1;
 	}
 	h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->stop_fd < 0)

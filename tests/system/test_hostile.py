@@ -123,7 +123,6 @@ def unharmed(daemon, neighbour, attacker):
     return watch
 
 
-@pytest.mark.load
 def test_connections_as_fast_as_it_can(attacker, unharmed):
     """In parallel, without pause: what ends LXD and Incus."""
     with unharmed():
@@ -274,10 +273,10 @@ sys.stdin.read()
 """)
     assert int(holder.stdout.readline()) == 30
     start, used = time.monotonic(), cpu_seconds(worker)
-    # The idle ones are closed when no header comes; then the neighbour's turn comes.
+    # Who says nothing makes room early; then it is the neighbour's turn.
     assert neighbour.curl("/1.0/config/user.name") == (200, "neighbour")
     elapsed = time.monotonic() - start
-    assert elapsed < 20
+    assert elapsed < 5 * (4 if IS_INSTRUMENTED else 1)
     assert cpu_seconds(worker) - used < 0.2 + elapsed / 4, "the worker spins"
     holder.communicate("")
     assert daemon.worker_pid == worker

@@ -36,7 +36,6 @@ def test_connections_wait_while_a_worker_is_replaced(daemon):
         assert ask(daemon) == 500
 
 
-@pytest.mark.load
 def test_nobody_is_refused_while_workers_die(daemon, guest):
     """A client that connects during a crash waits; only a request in flight may be lost."""
     client = guest.start_python(r"""
@@ -96,9 +95,9 @@ def test_one_daemon_per_directory(daemon, new_daemon):
 
 
 @pytest.mark.parametrize("text, place", [
-    ("{", 'devlxdfsd.conf": 1:1: '),
+    ("{", "devlxdfsd.conf:1:1: "),
     ('{"max_connections": "many"}', "max_connections"),
-    ('{\n"max_conections": 3}', 'devlxdfsd.conf": 2:'),
+    ('{\n"max_conections": 3}', "devlxdfsd.conf:2:"),
 ])
 def test_bad_settings(new_daemon, text, place):
     daemon = new_daemon()

@@ -8,7 +8,7 @@
 #include "store/check.h"
 
 #include "base/text.h"
-#include "store/yaml-json.h"
+#include "store/yaml-reader.h"
 
 /* Keys that people choose are quoted, members of the format are not. */
 static bool is_free_key(const struct check *c, size_t i)
@@ -44,7 +44,7 @@ static struct json_place locate(const struct check *c)
 	struct json_place place;
 
 	if (c->format == RECORD_YAML)
-		yaml_locate(c->text, c->n, c->path, c->n_path, &place);
+		yaml_reader_locate(c->text, c->n, c->path, c->n_path, &place);
 	else
 		json_locate(c->text, c->n, c->path, c->n_path, &place);
 	return place;

@@ -161,14 +161,6 @@ static int stat_directory(const char *path, struct stat *ret)
 	return 0;
 }
 
-static bool is_link(const char *path_with_slash, size_t n)
-{
-	_cleanup_(freep) char *path = strndup(path_with_slash, n - 1);
-	struct stat st;
-
-	return path && lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
-}
-
 /* Walks from the root to the target, noting what to watch on the way. Returns 0 or -ENOMEM. */
 static int plan(struct dir_watcher *w, struct target *t)
 {
@@ -183,20 +175,20 @@ static int plan(struct dir_watcher *w, struct target *t)
 		return -ENOMEM;
 	for (rest += strspn(rest, "/"); r == 0 && *rest; rest += strspn(rest, "/")) {
 		size_t n = strcspn(rest, "/");
-		bool is_last = !rest[n + strspn(rest + n, "/")];
+		bool is_last = !rest[n + strspn(rest + n, "/")], is_link;
 
 		parent.len = 0;
-		if (buf_puts(&parent, path.data) < 0 || buf_append(&path, rest, n) < 0 ||
-		    buf_putc(&path, '/') < 0)
+		if (buf_puts(&parent, path.data) < 0 || buf_append(&path, rest, n) < 0)
+			return -ENOMEM;
+		is_link = lstat(path.data, &st) == 0 && S_ISLNK(st.st_mode);
+		if (buf_putc(&path, '/') < 0)
 			return -ENOMEM;
 		rest += n;
 		r = stat_directory(path.data, &st);
 		if (r == 0 && is_last && access(path.data, R_OK | X_OK) < 0)
 			r = -errno;
-		if (r < 0 || is_link(path.data, path.len)) {
-			if (want(w, parent.data, &parent_st, EVENTS_NAMES) < 0)
-				return -ENOMEM;
-		}
+		if ((r < 0 || is_link) && want(w, parent.data, &parent_st, EVENTS_NAMES) < 0)
+			return -ENOMEM;
 		if (r < 0) {
 			t->error = r == -ENOTDIR ? -ENOENT : r;
 			return 0;

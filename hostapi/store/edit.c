@@ -137,10 +137,12 @@ int edit_new(const char *conf_dir, const char *state_dir, struct edit **ret)
 	_cleanup_(edit_freep) struct edit *e = NULL;
 	int r = file_mkdirs(state_dir, 0700);
 
-	if (r == 0)
-		r = edit_new_reader(conf_dir, state_dir, &e);
-	if (r == 0)
-		r = make_state(e);
+	if (r < 0)
+		return r;
+	r = edit_new_reader(conf_dir, state_dir, &e);
+	if (r < 0)
+		return r;
+	r = make_state(e);
 	if (r < 0)
 		return r;
 	e->lock_fd = file_lock(e->fds[STATE], ".lock", true);

@@ -340,7 +340,7 @@ int parse_document(enum record_format format, const char *text, size_t n, json_t
 		   struct parse_error *ret_error)
 {
 	if (format == RECORD_YAML)
-		return yaml_to_json(text, n, wants_text, ret, ret_error);
+		return yaml_json_read(text, n, wants_text, ret, ret_error);
 	return document_from_json(text, n, ret, ret_error);
 }
 

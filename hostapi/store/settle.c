@@ -6,6 +6,7 @@
  */
 #include "store/settle.h"
 
+#include <assert.h>
 #include <utlist.h>
 
 #include "base/log.h"
@@ -127,8 +128,8 @@ static int publish(struct book *b, struct publisher *p, struct record *record,
 	return publish_record(p, record, profiles, record->n_profiles, ret_n_changes);
 }
 
-static int accept(struct book *b, struct publisher *p, struct entry *e, struct source *s,
-		  bool at_start)
+static int put_in_force(struct book *b, struct publisher *p, struct entry *e, struct source *s,
+			bool at_start)
 {
 	bool is_new = !e->in_force, was_bad = e->error;
 	bool is_same = !is_new && streq(e->in_force->source, s->record->source) &&
@@ -186,7 +187,8 @@ static int settle_entry(struct book *b, struct publisher *p, struct entry *e, bo
 	int r = judge(b, e, &s, &why);
 
 	if (r == VERDICT_GOOD) {
-		r = accept(b, p, e, s, at_start);
+		assert(s);
+		r = put_in_force(b, p, e, s, at_start);
 	} else if (r == VERDICT_BAD) {
 		reject(e, &why);
 		r = 0;

@@ -9,9 +9,9 @@
 #include "store/yaml-json.h"
 
 #include <utlist.h>
-#include <yaml.h>
 
 #include "base/text.h"
+#include "store/yaml-reader.h"
 
 struct size {
 	size_t n_nodes, n_bytes;
@@ -22,32 +22,18 @@ struct anchor {
 	json_t *value; /* a reference */
 	struct size size;
 	unsigned height;     /* of collections within it */
-	struct anchor *next; /* reader::anchors, newest first: the latest of a name counts */
+	struct anchor *next; /* converter::anchors, newest first: the latest of a name counts */
 };
 
-struct reader {
-	yaml_parser_t parser;
-	yaml_event_t event; /* the current one; zero before the first */
-	const char *text;
+struct converter {
+	struct yaml_reader reader;
 	struct anchor *anchors;
 	struct size used, max;
 	unsigned deepest; /* level reached since this was last set */
 	bool (*wants_text)(const char *member);
-	struct parse_error *error;
 };
 
-/* Returns 0 or -ENOMEM. */
-static int reader_init(struct reader *y, const char *text, size_t n)
-{
-	*y = (struct reader){.text = text};
-	if (!yaml_parser_initialize(&y->parser))
-		return -ENOMEM;
-	yaml_parser_set_encoding(&y->parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&y->parser, (const unsigned char *)text, n);
-	return 0;
-}
-
-static void reader_finish(struct reader *y)
+static void converter_finish(struct converter *y)
 {
 	struct anchor *a, *next;
 
@@ -56,37 +42,20 @@ static void reader_finish(struct reader *y)
 		free(a->name);
 		free(a);
 	}
-	yaml_event_delete(&y->event);
-	yaml_parser_delete(&y->parser);
+	yaml_reader_finish(&y->reader);
 }
 
-static struct json_place place_of(yaml_mark_t mark)
+static int complain(struct converter *y, const char *what)
 {
-	return (struct json_place){mark.line + 1, mark.column + 1};
+	return yaml_reader_complain(&y->reader, what);
 }
 
-static int complain(struct reader *y, const char *what)
+static int next_event(struct converter *y)
 {
-	return parse_error_set(y->error, place_of(y->event.start_mark), "%s", what);
+	return yaml_reader_next(&y->reader);
 }
 
-/* Fetches the next event. Returns 0, -EINVAL with a complaint, or -ENOMEM. */
-static int reader_next(struct reader *y)
-{
-	struct json_place place;
-
-	yaml_event_delete(&y->event);
-	if (yaml_parser_parse(&y->parser, &y->event))
-		return 0;
-	if (y->parser.error == YAML_MEMORY_ERROR || !y->error)
-		return -ENOMEM;
-	place = y->parser.error == YAML_READER_ERROR
-			? parse_error_place(y->text, y->parser.problem_offset)
-			: place_of(y->parser.problem_mark);
-	return parse_error_set(y->error, place, "%s", y->parser.problem ?: "not YAML");
-}
-
-static int charge(struct reader *y, struct size size)
+static int charge(struct converter *y, struct size size)
 {
 	y->used.n_nodes += size.n_nodes;
 	y->used.n_bytes += size.n_bytes;
@@ -116,19 +85,19 @@ static json_t *resolve(const char *word)
 	return json_integer(is_negative ? -(json_int_t)number : (json_int_t)number);
 }
 
-static int scalar(struct reader *y, bool text, json_t **ret)
+static int scalar(struct converter *y, bool text, json_t **ret)
 {
-	const char *value = (const char *)y->event.data.scalar.value;
-	size_t n = y->event.data.scalar.length;
+	const char *value = (const char *)y->reader.event.data.scalar.value;
+	size_t n = y->reader.event.data.scalar.length;
 	json_t *plain = NULL;
 	int r;
 
-	if (y->event.data.scalar.tag)
+	if (y->reader.event.data.scalar.tag)
 		return complain(y, "tags are not supported");
 	r = charge(y, (struct size){1, n});
 	if (r < 0)
 		return r;
-	if (y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
+	if (y->reader.event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
 		if (is_null(value))
 			plain = json_null();
 		else if (!text)
@@ -138,9 +107,9 @@ static int scalar(struct reader *y, bool text, json_t **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int alias(struct reader *y, unsigned depth, json_t **ret)
+static int alias(struct converter *y, unsigned depth, json_t **ret)
 {
-	const char *name = (const char *)y->event.data.alias.anchor;
+	const char *name = (const char *)y->reader.event.data.alias.anchor;
 	struct anchor *a;
 	int r;
 
@@ -160,33 +129,33 @@ static int alias(struct reader *y, unsigned depth, json_t **ret)
 }
 
 /* Takes the key of a mapping entry. */
-static int key(struct reader *y, const json_t *object, char **ret)
+static int key(struct converter *y, const json_t *object, char **ret)
 {
-	const char *name = (const char *)y->event.data.scalar.value;
-	size_t n = y->event.data.scalar.length;
+	const char *name = (const char *)y->reader.event.data.scalar.value;
+	size_t n = y->reader.event.data.scalar.length;
 	_cleanup_(buf_finish) struct buf shown = {0};
 
-	if (y->event.type != YAML_SCALAR_EVENT)
+	if (y->reader.event.type != YAML_SCALAR_EVENT)
 		return complain(y, "expected a key that is text");
-	if (y->event.data.scalar.tag)
+	if (y->reader.event.data.scalar.tag)
 		return complain(y, "tags are not supported");
 	if (memchr(name, '\0', n))
 		return complain(y, "NUL in a key");
-	if (y->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && streq(name, "<<"))
+	if (y->reader.event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && streq(name, "<<"))
 		return complain(y, "merge keys (<<) are not supported");
 	if (json_object_get(object, name)) {
 		if (parse_error_put_key(&shown, name, n) < 0)
 			return -ENOMEM;
-		return parse_error_set(y->error, place_of(y->event.start_mark),
+		return parse_error_set(y->reader.error, yaml_reader_place(&y->reader),
 				       "duplicate member %s", shown.data);
 	}
 	*ret = strdup(name);
 	return *ret ? charge(y, (struct size){1, n}) : -ENOMEM;
 }
 
-static int node(struct reader *y, unsigned depth, bool text, json_t **ret);
+static int node(struct converter *y, unsigned depth, bool text, json_t **ret);
 
-static int mapping(struct reader *y, unsigned depth, bool text, json_t **ret)
+static int mapping(struct converter *y, unsigned depth, bool text, json_t **ret)
 {
 	json_auto_t *object = json_object();
 
@@ -195,14 +164,14 @@ static int mapping(struct reader *y, unsigned depth, bool text, json_t **ret)
 	for (;;) {
 		_cleanup_(freep) char *name = NULL;
 		json_t *value = NULL;
-		int r = reader_next(y);
+		int r = next_event(y);
 
-		if (r == 0 && y->event.type == YAML_MAPPING_END_EVENT)
+		if (r == 0 && y->reader.event.type == YAML_MAPPING_END_EVENT)
 			break;
 		if (r == 0)
 			r = key(y, object, &name);
 		if (r == 0)
-			r = reader_next(y);
+			r = next_event(y);
 		if (r == 0)
 			r = node(y, depth + 1, depth == 0 ? y->wants_text(name) : text, &value);
 		if (r == 0 && json_object_set_new(object, name, value) < 0)
@@ -214,7 +183,7 @@ static int mapping(struct reader *y, unsigned depth, bool text, json_t **ret)
 	return 0;
 }
 
-static int sequence(struct reader *y, unsigned depth, bool text, json_t **ret)
+static int sequence(struct converter *y, unsigned depth, bool text, json_t **ret)
 {
 	json_auto_t *array = json_array();
 
@@ -222,9 +191,9 @@ static int sequence(struct reader *y, unsigned depth, bool text, json_t **ret)
 		return -ENOMEM;
 	for (;;) {
 		json_t *value = NULL;
-		int r = reader_next(y);
+		int r = next_event(y);
 
-		if (r == 0 && y->event.type == YAML_SEQUENCE_END_EVENT)
+		if (r == 0 && y->reader.event.type == YAML_SEQUENCE_END_EVENT)
 			break;
 		if (r == 0)
 			r = node(y, depth + 1, text, &value);
@@ -238,12 +207,13 @@ static int sequence(struct reader *y, unsigned depth, bool text, json_t **ret)
 }
 
 /* Mappings and sequences. */
-static int collection(struct reader *y, unsigned depth, bool text, json_t **ret)
+static int collection(struct converter *y, unsigned depth, bool text, json_t **ret)
 {
-	bool is_mapping = y->event.type == YAML_MAPPING_START_EVENT;
+	bool is_mapping = y->reader.event.type == YAML_MAPPING_START_EVENT;
 	int r;
 
-	if (is_mapping ? !!y->event.data.mapping_start.tag : !!y->event.data.sequence_start.tag)
+	if (is_mapping ? !!y->reader.event.data.mapping_start.tag
+		       : !!y->reader.event.data.sequence_start.tag)
 		return complain(y, "tags are not supported");
 	if (depth >= YAML_DEPTH_MAX)
 		return complain(y, "nested too deeply");
@@ -268,7 +238,7 @@ static const char *anchor_name(const yaml_event_t *e)
 }
 
 /* Remembers @value under @name, which it takes. */
-static int keep_anchor(struct reader *y, char **name, json_t *value, struct size before,
+static int keep_anchor(struct converter *y, char **name, json_t *value, struct size before,
 		       unsigned height)
 {
 	struct anchor *a = calloc(1, sizeof(*a));
@@ -284,9 +254,9 @@ static int keep_anchor(struct reader *y, char **name, json_t *value, struct size
 }
 
 /* Reads the node that begins with the current event. */
-static int node(struct reader *y, unsigned depth, bool text, json_t **ret)
+static int node(struct converter *y, unsigned depth, bool text, json_t **ret)
 {
-	const char *anchor = anchor_name(&y->event);
+	const char *anchor = anchor_name(&y->reader.event);
 	_cleanup_(freep) char *name = anchor ? strdup(anchor) : NULL;
 	json_auto_t *value = NULL;
 	struct size before = y->used;
@@ -296,9 +266,9 @@ static int node(struct reader *y, unsigned depth, bool text, json_t **ret)
 	if (anchor && !name)
 		return -ENOMEM;
 	y->deepest = depth;
-	if (y->event.type == YAML_SCALAR_EVENT)
+	if (y->reader.event.type == YAML_SCALAR_EVENT)
 		r = scalar(y, text, &value);
-	else if (y->event.type == YAML_ALIAS_EVENT)
+	else if (y->reader.event.type == YAML_ALIAS_EVENT)
 		r = alias(y, depth, &value);
 	else
 		r = collection(y, depth, text, &value);
@@ -311,115 +281,35 @@ static int node(struct reader *y, unsigned depth, bool text, json_t **ret)
 	return r;
 }
 
-/* To the first node. */
-static int begin(struct reader *y)
-{
-	int r = reader_next(y); /* the stream */
-
-	if (r == 0)
-		r = reader_next(y); /* the document */
-	if (r == 0 && y->event.type == YAML_STREAM_END_EVENT)
-		return complain(y, "the file is empty");
-	return r < 0 ? r : reader_next(y);
-}
-
-static int document(struct reader *y, json_t **ret)
+static int document(struct converter *y, json_t **ret)
 {
 	json_auto_t *root = NULL;
-	int r = begin(y);
+	int r = yaml_reader_begin(&y->reader);
 
-	if (r == 0 && y->event.type != YAML_MAPPING_START_EVENT)
+	if (r == 0 && y->reader.event.type != YAML_MAPPING_START_EVENT)
 		return complain(y, "expected members, as in `name: value`");
 	if (r == 0)
 		r = node(y, 0, false, &root);
 	if (r == 0)
-		r = reader_next(y); /* the document's end */
+		r = next_event(y); /* the document's end */
 	if (r == 0)
-		r = reader_next(y);
-	if (r == 0 && y->event.type != YAML_STREAM_END_EVENT)
+		r = next_event(y);
+	if (r == 0 && y->reader.event.type != YAML_STREAM_END_EVENT)
 		return complain(y, "more than one document");
 	if (r == 0)
 		*ret = steal_ptr(&root);
 	return r;
 }
 
-int yaml_to_json(const char *text, size_t n, bool (*wants_text)(const char *member), json_t **ret,
-		 struct parse_error *ret_error)
+int yaml_json_read(const char *text, size_t n, bool (*wants_text)(const char *member), json_t **ret,
+		   struct parse_error *ret_error)
 {
-	_cleanup_(reader_finish) struct reader y;
-	int r = reader_init(&y, text, n);
+	_cleanup_(converter_finish) struct converter y = {.wants_text = wants_text};
+	int r = yaml_reader_init(&y.reader, text, n, ret_error);
 
 	if (r < 0)
 		return r;
 	/* What is written out costs at least a byte a node. */
 	y.max = (struct size){4 * n + 4096, 4 * n + (1 << 20)};
-	y.wants_text = wants_text;
-	y.error = ret_error;
 	return document(&y, ret);
-}
-
-/* From a node's first event to its last. */
-static int skip(struct reader *y)
-{
-	size_t depth = 0;
-
-	for (;;) {
-		switch (y->event.type) {
-		case YAML_SEQUENCE_START_EVENT:
-		case YAML_MAPPING_START_EVENT:
-			depth++;
-			break;
-		case YAML_SEQUENCE_END_EVENT:
-		case YAML_MAPPING_END_EVENT:
-			depth--;
-			break;
-		default:
-			break;
-		}
-		if (depth == 0)
-			return 0;
-		if (reader_next(y) < 0)
-			return -ENOMEM;
-	}
-}
-
-/* Steps from a mapping's or sequence's first event to the node of its member @name. */
-static bool enter(struct reader *y, const char *name)
-{
-	bool is_mapping = y->event.type == YAML_MAPPING_START_EVENT;
-	uint64_t wanted = UINT64_MAX;
-
-	if (!is_mapping && text_to_u64(name, 0, UINT32_MAX, &wanted) < 0)
-		return false;
-	for (uint64_t i = 0; reader_next(y) == 0; i++) {
-		bool matches = i == wanted;
-
-		if (y->event.type == YAML_MAPPING_END_EVENT ||
-		    y->event.type == YAML_SEQUENCE_END_EVENT)
-			return false;
-		if (is_mapping) {
-			matches = streq((const char *)y->event.data.scalar.value, name);
-			if (reader_next(y) < 0)
-				return false;
-		}
-		if (matches)
-			return true;
-		if (skip(y) < 0)
-			return false;
-	}
-	return false;
-}
-
-void yaml_locate(const char *text, size_t n, const char *const *path, size_t n_path,
-		 struct json_place *ret)
-{
-	_cleanup_(reader_finish) struct reader y;
-
-	*ret = (struct json_place){0};
-	if (reader_init(&y, text, n) < 0 || begin(&y) < 0)
-		return;
-	for (size_t i = 0; i < n_path && y.event.type != YAML_ALIAS_EVENT; i++)
-		if (y.event.type == YAML_SCALAR_EVENT || !enter(&y, path[i]))
-			return;
-	*ret = place_of(y.event.start_mark);
 }

@@ -21,12 +21,5 @@
  * @wants_text says of a top-level member whether scalars below it stay text. Returns 0, -EINVAL with
  * *ret_error, or -ENOMEM.
  */
-int yaml_to_json(const char *text, size_t n, bool (*wants_text)(const char *member), json_t **ret,
-		 struct parse_error *ret_error);
-
-/*
- * json_locate() for text that yaml_to_json() has accepted. A value that comes from an alias is
- * where the alias is. Columns count characters.
- */
-void yaml_locate(const char *text, size_t n, const char *const *path, size_t n_path,
-		 struct json_place *ret);
+int yaml_json_read(const char *text, size_t n, bool (*wants_text)(const char *member), json_t **ret,
+		   struct parse_error *ret_error);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "store/yaml-json.h"
+#include "store/yaml-reader.h"
 
 static bool is_text(const char *member)
 {
@@ -19,7 +20,7 @@ static json_t *load(const char *text)
 	struct parse_error error = {0};
 	json_t *root = NULL;
 
-	if (yaml_to_json(text, strlen(text), is_text, &root, &error) < 0)
+	if (yaml_json_read(text, strlen(text), is_text, &root, &error) < 0)
 		fail_msg("%s: %s", text, error.text ?: "no memory");
 	return root;
 }
@@ -38,7 +39,7 @@ static void assert_refused(const char *text, size_t n, const char *complaint)
 	_cleanup_(parse_error_finish) struct parse_error error = {0};
 	json_t *root = NULL;
 
-	assert_int_equal(yaml_to_json(text, n, is_text, &root, &error), -EINVAL);
+	assert_int_equal(yaml_json_read(text, n, is_text, &root, &error), -EINVAL);
 	assert_string_equal(error.text, complaint);
 	assert_null(root);
 }
@@ -166,7 +167,7 @@ static void assert_at(const char *text, const char *const *path, size_t n_path, 
 {
 	struct json_place place;
 
-	yaml_locate(text, strlen(text), path, n_path, &place);
+	yaml_reader_locate(text, strlen(text), path, n_path, &place);
 	assert_int_equal(place.line, line);
 	assert_int_equal(place.column, column);
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures the daemon beside a bare epoll server that answers the same bytes, in the same run.
+"""Measures the daemon, in the same run, beside a bare epoll server that answers the same bytes and
+beside its HTTP library alone.
 
     BUILD=build tests/bench/bench.py [--quick]
 
@@ -30,15 +31,16 @@ PATH = "/1.0/config/user.role"
 KEYS = {f"user.key{i:02}": f"value {i} of a record that is like others" for i in range(50)}
 
 
-class Echo:
-    """The yardstick, answering with the daemon's own bytes for PATH."""
+class Yardstick:
+    """A server that knows nobody, at NAME.sock; its input is the daemon's own reply for PATH."""
 
-    def __init__(self, directory, reply):
-        self.sock = os.path.join(directory, "echo.sock")
-        self.process = subprocess.Popen([f"{BUILD}/tests/bench/echo", self.sock],
+    def __init__(self, directory, name, reply, *arguments):
+        self.sock = os.path.join(directory, f"{name}.sock")
+        self.process = subprocess.Popen([f"{BUILD}/tests/bench/{name}", self.sock, *arguments],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.process.stdin.write(reply)
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # bare does not read it
+            self.process.stdin.write(reply)
+            self.process.stdin.close()
         assert self.process.stdout.readline() == b"ready\n"
 
     def stop(self):
@@ -69,7 +71,7 @@ MODES = {"keep-alive, 1 client": (), "new connection, 1 client": ("-n",),
 
 def rounds(guest):
     """{mode: {socket: [result, ...]}}, interleaved."""
-    results = {mode: {"echo": [], "sock": []} for mode in MODES}
+    results = {mode: {"echo": [], "bare": [], "sock": []} for mode in MODES}
     for _ in range(ROUNDS):
         for mode, options in MODES.items():
             for socket, taken in results[mode].items():
@@ -81,20 +83,22 @@ def median(results, field="rate"):
     return statistics.median(result[field] for result in results)
 
 
-def ratio(taken):
+def ratio(taken, yardstick="echo"):
     """Median of each round's own ratio: what else the machine did then, it did to both."""
-    return statistics.median(ours["rate"] / echo["rate"]
-                             for ours, echo in zip(taken["sock"], taken["echo"]))
+    return statistics.median(ours["rate"] / theirs["rate"]
+                             for ours, theirs in zip(taken["sock"], taken[yardstick]))
 
 
 def show_rates(title, results):
     print(f"\n{title}\n")
-    print("| | echo/s | devlxdfs/s | ratio | p50 us | p99 us | echo p99 us |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| | echo/s | libmicrohttpd alone/s | devlxdfs/s | to echo | to libmicrohttpd "
+          "| p50 us | p99 us |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for mode, taken in results.items():
-        echo, ours = taken["echo"], taken["sock"]
-        print(f"| {mode} | {median(echo):,.0f} | {median(ours):,.0f} | {ratio(taken):.2f} "
-              f"| {median(ours, 'p50_us')} | {median(ours, 'p99_us')} | {median(echo, 'p99_us')} |")
+        ours = taken["sock"]
+        print(f"| {mode} | {median(taken['echo']):,.0f} | {median(taken['bare']):,.0f} "
+              f"| {median(ours):,.0f} | {ratio(taken):.2f} | {ratio(taken, 'bare'):.2f} "
+              f"| {median(ours, 'p50_us')} | {median(ours, 'p99_us')} |")
 
 
 def show_memory(title, daemon, record_bytes=0):
@@ -136,13 +140,16 @@ def measured(directory, guest, n_records):
     daemon.start()
     started = time.monotonic() - started
     guest.attach(daemon)
-    echo = Echo(directory, raw_reply(guest))
-    guest.mount(echo.sock, "/dev/lxd/echo")
-    results = rounds(guest)
+    reply = raw_reply(guest)
+    yardsticks = [Yardstick(directory, "echo", reply),
+                  Yardstick(directory, "bare", reply, "frontend")]
+    for yardstick, name in zip(yardsticks, ("echo", "bare")):
+        guest.mount(yardstick.sock, f"/dev/lxd/{name}")
     try:
-        yield results, started, record_bytes, daemon
+        yield rounds(guest), started, record_bytes, daemon
     finally:
-        echo.stop()
+        for yardstick in yardsticks:
+            yardstick.stop()
         daemon.stop()
 
 

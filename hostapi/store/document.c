@@ -74,12 +74,13 @@ struct spelling {
 /* The real number at @path as the text has it. Returns 0 or -ENOMEM. */
 static int spell_real(struct spelling *s, const char *const *path, size_t n_path, json_t **ret)
 {
+	const char *p = s->text, *end = s->text + s->n;
 	struct json_place place;
-	const char *p = s->text;
 
 	json_locate(s->text, s->n, path, n_path, &place);
+	/* Not strchr(): behind a number jansson skips a NUL. */
 	while (--place.line > 0)
-		p = strchr(p, '\n') + 1;
+		p = (const char *)memchr(p, '\n', end - p) + 1;
 	p += place.column - 1;
 	*ret = json_stringn(p, strspn(p, "+-.0123456789eE"));
 	return *ret ? 0 : -ENOMEM;

@@ -251,6 +251,21 @@ static void test_spelling(void **state)
 	record_unref(r);
 }
 
+/* jansson skips a NUL behind a number; the number after it is found all the same. */
+static void test_spelling_behind_nul(void **state)
+{
+	static const char text[] = "{\"config\": {\"a\": 1e2\0\n, \"b\": 2.50}}";
+	_cleanup_(parse_error_finish) struct parse_error error = {0};
+	json_auto_t *root = NULL;
+
+	if (parse_document(JSON, text, sizeof(text) - 1, &root, &error) == 0)
+		assert_string_equal(
+			json_string_value(json_object_get(json_object_get(root, "config"), "b")),
+			"2.50");
+	else
+		assert_int_equal(error.place.line, 1);
+}
+
 static void test_too_many_reals(void **state)
 {
 	_cleanup_(parse_error_finish) struct parse_error error = {0};
@@ -453,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_spelling),
+		cmocka_unit_test(test_spelling_behind_nul),
 		cmocka_unit_test(test_too_many_reals),
 		cmocka_unit_test(test_all_members),
 		cmocka_unit_test(test_defaults),

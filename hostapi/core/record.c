@@ -32,6 +32,67 @@ struct record *record_ref(struct record *r)
 	return r;
 }
 
+static void free_texts(struct record *r)
+{
+	if (!r->packed) {
+		for (size_t i = 0; r->profiles && i < r->n_profiles; i++)
+			free(r->profiles[i]);
+		free(r->profiles);
+		free(r->name);
+		free(r->hostname);
+		free(r->match_cgroup);
+		free(r->source);
+	}
+	free(r->packed);
+}
+
+static size_t text_size(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+/* Copies @text to *to, which moves on behind it. NULL stays NULL. */
+static char *put_text(char **to, const char *text)
+{
+	char *start = *to;
+
+	if (!text)
+		return NULL;
+	*to = stpcpy(start, text) + 1;
+	return start;
+}
+
+int record_pack(struct record *r)
+{
+	size_t n_pointers = r->n_profiles * sizeof(r->profiles[0]);
+	struct record packed = {.n_profiles = r->n_profiles};
+	size_t size = n_pointers + text_size(r->name) + text_size(r->hostname) +
+		      text_size(r->match_cgroup) + text_size(r->source);
+	char *to;
+
+	for (size_t i = 0; i < r->n_profiles; i++)
+		size += text_size(r->profiles[i]);
+	packed.packed = malloc(size ? size : 1);
+	if (!packed.packed)
+		return -ENOMEM;
+	packed.profiles = packed.packed;
+	to = (char *)packed.packed + n_pointers;
+	for (size_t i = 0; i < r->n_profiles; i++)
+		packed.profiles[i] = put_text(&to, r->profiles[i]);
+	packed.name = put_text(&to, r->name);
+	packed.hostname = put_text(&to, r->hostname);
+	packed.match_cgroup = put_text(&to, r->match_cgroup);
+	packed.source = put_text(&to, r->source);
+	free_texts(r);
+	r->packed = packed.packed;
+	r->profiles = packed.profiles;
+	r->name = packed.name;
+	r->hostname = packed.hostname;
+	r->match_cgroup = packed.match_cgroup;
+	r->source = packed.source;
+	return 0;
+}
+
 struct record *record_unref(struct record *r)
 {
 	if (!r)
@@ -43,14 +104,8 @@ struct record *record_unref(struct record *r)
 		free(r->devices[i].name);
 		table_unref(r->devices[i].config);
 	}
-	for (size_t i = 0; r->profiles && i < r->n_profiles; i++)
-		free(r->profiles[i]);
 	free(r->devices);
-	free(r->profiles);
-	free(r->name);
-	free(r->hostname);
-	free(r->match_cgroup);
-	free(r->source);
+	free_texts(r);
 	table_unref(r->config);
 	free(r);
 	return NULL;

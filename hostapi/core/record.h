@@ -43,10 +43,16 @@ struct record {
 	size_t n_devices, n_profiles;
 	struct device *devices; /* sorted by name */
 	char **profiles;        /* in the order of application */
+	void *packed; /* the block of the texts and of the profiles, after record_pack() */
 };
 
 /* An empty record with one reference that the caller fills before sharing it; NULL = no memory. */
 struct record *record_new(void);
+/*
+ * Moves the texts of a finished record into one block, as small as they are. Returns 0, or -ENOMEM
+ * with the record as it was.
+ */
+int record_pack(struct record *r);
 struct record *record_ref(struct record *r);
 struct record *record_unref(struct record *r); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct record *, record_unref);

@@ -5,6 +5,7 @@
  * Header, offsets and bytes are one block: the bytes hold key NUL value NUL for
  * each pair in order, the offsets say where each key begins, and the last one
  * where the bytes end; a value is what lies between its key and the next one.
+ * Offsets have two bytes when all bytes can be reached with that, else four.
  * Nothing else decides the content, so equal tables are equal blocks. Knows
  * nothing of what keys mean.
  */
@@ -14,18 +15,31 @@
 
 struct table {
 	_Atomic unsigned refs;
-	uint32_t n;
-	uint32_t offsets[]; /* n + 1 of them */
+	uint32_t n : 31, is_wide : 1;
+	uint32_t offsets[]; /* n + 1 of them, as uint16_t unless is_wide; then the bytes */
 };
 
-static const char *table_bytes(const struct table *t)
+static size_t offsets_size(size_t n, bool is_wide)
 {
-	return (const char *)&t->offsets[t->n + 1];
+	return (n + 1) * (is_wide ? sizeof(uint32_t) : sizeof(uint16_t));
+}
+
+static uint32_t table_offset(const struct table *t, size_t i)
+{
+	return t->is_wide ? t->offsets[i] : ((const uint16_t *)t->offsets)[i];
+}
+
+static void set_offset(struct table *t, size_t i, size_t offset)
+{
+	if (t->is_wide)
+		t->offsets[i] = offset;
+	else
+		((uint16_t *)t->offsets)[i] = offset;
 }
 
 static const char *table_key(const struct table *t, size_t i)
 {
-	return table_bytes(t) + t->offsets[i];
+	return (const char *)t->offsets + offsets_size(t->n, t->is_wide) + table_offset(t, i);
 }
 
 /* Equal keys stay in the order in which they were given: the array they point into tells it. */
@@ -51,24 +65,25 @@ static size_t keep_last(const struct table_pair **order, size_t n)
 
 static void fill(struct table *t, const struct table_pair *const *order)
 {
-	char *bytes = (char *)&t->offsets[t->n + 1];
+	char *bytes = (char *)t->offsets + offsets_size(t->n, t->is_wide);
 	char *p = bytes;
 
 	for (size_t i = 0; i < t->n; i++) {
-		t->offsets[i] = p - bytes;
+		set_offset(t, i, p - bytes);
 		p = stpcpy(p, order[i]->key) + 1;
 		if (order[i]->value_len > 0)
 			p = mempcpy(p, order[i]->value, order[i]->value_len);
 		*p++ = '\0';
 	}
-	t->offsets[t->n] = p - bytes;
+	set_offset(t, t->n, p - bytes);
 }
 
 int table_new(const struct table_pair *pairs, size_t n, struct table **ret)
 {
 	_cleanup_(freep) const struct table_pair **order = NULL;
 	struct table *t;
-	uint64_t size;
+	uint64_t size = 0;
+	bool is_wide;
 
 	if (n == 0) {
 		*ret = NULL;
@@ -82,19 +97,20 @@ int table_new(const struct table_pair *pairs, size_t n, struct table **ret)
 	qsort(order, n, sizeof(*order), compare_pairs);
 	n = keep_last(order, n);
 
-	size = sizeof(*t) + ((uint64_t)n + 1) * sizeof(t->offsets[0]);
 	for (size_t i = 0; i < n; i++) {
 		if (order[i]->value_len > UINT32_MAX)
 			return -EFBIG;
 		size += strlen(order[i]->key) + 1 + order[i]->value_len + 1;
 	}
-	if (size > UINT32_MAX)
+	if (size > UINT32_MAX || n > INT32_MAX)
 		return -EFBIG;
-	t = malloc(size);
+	is_wide = size > UINT16_MAX;
+	t = malloc(sizeof(*t) + offsets_size(n, is_wide) + size);
 	if (!t)
 		return -ENOMEM;
 	t->refs = 1;
 	t->n = n;
+	t->is_wide = is_wide;
 	fill(t, order);
 	*ret = t;
 	return 0;
@@ -163,7 +179,7 @@ const char *table_get(const struct table *t, const char *key, size_t *ret_len)
 /* Bytes from the first offset to the last NUL. */
 static size_t content_size(const struct table *t)
 {
-	return (t->n + 1) * sizeof(t->offsets[0]) + t->offsets[t->n];
+	return offsets_size(t->n, t->is_wide) + table_offset(t, t->n);
 }
 
 bool table_equal(const struct table *a, const struct table *b)

@@ -4,7 +4,7 @@
  * Immutable sorted table of string -> bytes
  *
  * One allocation, reference-counted, for config and device keys: a record of
- * 50 keys costs its bytes plus 4 per key. Keys are C strings, unique, sorted by byte value;
+ * 50 keys costs its bytes plus 2 per key. Keys are C strings, unique, sorted by byte value;
  * values have a length and may hold NUL.
  */
 #include <stddef.h>

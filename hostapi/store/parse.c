@@ -375,6 +375,8 @@ int parse_record(enum record_kind kind, enum record_format format, const char *n
 	if (r == 0 && kind == RECORD_INSTANCE && !record->profiles)
 		r = add_default_profile(record);
 	if (r == 0)
+		r = record_pack(record);
+	if (r == 0)
 		*ret = steal_ptr(&record);
 	return r;
 }

@@ -38,6 +38,25 @@ static void test_end(void **state)
 	assert_null(record_unref(r));
 }
 
+static void test_pack(void **state)
+{
+	struct record *r = full_record(), *same = full_record(),
+		      *bare = records_new("web1", NO_PAIRS);
+
+	assert_int_equal(record_pack(r), 0);
+	assert_string_equal(r->name, "web1");
+	assert_null(r->hostname);
+	assert_string_equal(r->match_cgroup, "/lxc/web1");
+	assert_string_equal(r->source, "instances/web1.yaml");
+	assert_string_equal(r->profiles[0], "default");
+	assert_true(record_equal(r, same));
+	assert_int_equal(record_pack(bare), 0);
+	assert_string_equal(bare->name, "web1");
+	record_unref(r);
+	record_unref(same);
+	record_unref(bare);
+}
+
 static void test_type_names(void **state)
 {
 	assert_string_equal(instance_type_name(INSTANCE_CONTAINER), "container");
@@ -181,6 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_type_names),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_root_counts_only_when_given),

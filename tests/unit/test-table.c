@@ -148,6 +148,28 @@ static void test_many_keys(void **state)
 		assert_true(strcmp(table_at(t, i - 1).key, table_at(t, i).key) < 0);
 }
 
+/* Where offsets grow from two bytes to four. */
+static void test_width(void **state)
+{
+	static char value[UINT16_MAX + 8];
+
+	memset(value, 'v', sizeof(value));
+	for (size_t len = UINT16_MAX - 12; len < UINT16_MAX + 4; len++) {
+		const struct table_pair pairs[] = {{"a", value, len}, {"b", "x", 1}};
+		_cleanup_(table_unrefp) struct table *t = NULL;
+		_cleanup_(table_unrefp) struct table *same = NULL;
+		size_t n;
+
+		assert_int_equal(table_new(pairs, 2, &t), 0);
+		assert_int_equal(table_new(pairs, 2, &same), 0);
+		assert_memory_equal(table_get(t, "a", &n), value, len);
+		assert_int_equal(n, len);
+		assert_string_equal(table_get(t, "b", &n), "x");
+		assert_int_equal(n, 1);
+		assert_true(table_equal(t, same));
+	}
+}
+
 static void test_no_memory(void **state)
 {
 	const struct table_pair pairs[] = {PAIR("b", "2"), PAIR("a", "1")};
@@ -169,7 +191,8 @@ int main(void)
 		cmocka_unit_test(test_empty),     cmocka_unit_test(test_order_and_duplicates),
 		cmocka_unit_test(test_after),     cmocka_unit_test(test_values_are_copied_bytes),
 		cmocka_unit_test(test_equal),     cmocka_unit_test(test_too_large),
-		cmocka_unit_test(test_many_keys), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_many_keys), cmocka_unit_test(test_width),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

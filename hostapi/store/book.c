@@ -47,6 +47,7 @@ static void source_free(struct source *s)
 {
 	record_unref(s->record);
 	free(s->error);
+	free(s->warnings);
 	free(s);
 }
 

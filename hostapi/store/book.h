@@ -53,6 +53,7 @@ struct source {
 	struct source *next;   /* entry::sources */
 	struct record *record; /* NULL: it does not parse */
 	char *error;           /* why not, with place */
+	char *warnings;        /* lines, until they are logged */
 	struct stamp stamp;
 	uint64_t due_us; /* when to look again; 0: when hinted */
 	uint8_t directory, suffix;
@@ -70,7 +71,7 @@ struct entry {
 	char *error;        /* why what the files say is not in force */
 	time_t error_since; /* by the wall clock */
 	uint8_t table;
-	bool is_reread;  /* a file was read since it was last judged */
+	bool is_reread;  /* another version of a file was read since it was last judged */
 	bool is_changed; /* a profile: instances that use it are to be made anew */
 	char name[];
 };

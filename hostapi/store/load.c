@@ -15,7 +15,6 @@
 #include <utlist.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "base/sock.h"
 #include "core/record.h"
 #include "core/settings.h"
@@ -53,15 +52,6 @@ static bool stamp_is_young(const struct stamp *s)
 	return age_s < 2 && age_s * 1000000000 + now.tv_nsec - s->ctime.tv_nsec < STAMP_TICK_NS;
 }
 
-static void log_warnings(const struct entry *e, char *lines)
-{
-	const char *line;
-
-	while (lines && (line = strsep(&lines, "\n")) && *line)
-		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE,
-			 e->table == BOOK_INSTANCES ? e->name : NULL, "%s", line);
-}
-
 /* Sets the source's error to "PATH: what". Returns 0 or -ENOMEM. */
 static int set_error(const struct book *b, const struct entry *e, struct source *s,
 		     const char *what)
@@ -83,8 +73,8 @@ static int parse(struct book *b, struct entry *e, struct source *s, const char *
 	if (r == 0)
 		r = parse_record(e->table, names_format(s->suffix), e->name, path.data, text, n,
 				 b->settings, &s->record, &warnings, &complaint);
-	if (r == 0)
-		log_warnings(e, warnings.data);
+	if (r == 0 && warnings.len > 0)
+		s->warnings = buf_steal(&warnings, NULL);
 	if (r != -EINVAL)
 		return r;
 	r = parse_error_format(&complaint, path.data, &error);
@@ -103,8 +93,8 @@ static int read_source(struct book *b, struct entry *e, struct source *s, int fd
 
 	s->record = record_unref(s->record);
 	free(steal_ptr(&s->error));
+	free(steal_ptr(&s->warnings));
 	s->is_unread = false;
-	e->is_reread = true;
 	b->n_read++;
 	book_touch(b, e);
 	if (e->table == BOOK_ODD)
@@ -158,6 +148,7 @@ static int look(struct book *b, struct entry *e, struct source *s, int fd, enum 
 	s->is_missing = false;
 	if (!s->is_unread && !s->is_fresh && stamp_equal(&s->stamp, &stamp))
 		return 0;
+	e->is_reread = e->is_reread || !stamp_equal(&s->stamp, &stamp);
 	s->stamp = stamp;
 	s->is_fresh = stamp_is_young(&stamp);
 	return read_source(b, e, s, fd, file.data);

@@ -128,6 +128,17 @@ static int publish(struct book *b, struct publisher *p, struct record *record,
 	return publish_record(p, record, profiles, record->n_profiles, ret_n_changes);
 }
 
+/* Says what there is to say of a version, once: a file is read more often than it changes. */
+static void log_warnings(const struct entry *e, struct source *s, bool is_news)
+{
+	_cleanup_(freep) char *warnings = steal_ptr(&s->warnings);
+	char *rest = warnings;
+	const char *line;
+
+	while (is_news && (line = strsep(&rest, "\n")) && *line)
+		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, subject(e), "%s", line);
+}
+
 static int put_in_force(struct book *b, struct publisher *p, struct entry *e, struct source *s,
 			bool at_start)
 {
@@ -148,6 +159,7 @@ static int put_in_force(struct book *b, struct publisher *p, struct entry *e, st
 		return r;
 	if (e->table == BOOK_PROFILES)
 		e->is_changed = !is_same;
+	log_warnings(e, s, !is_same);
 	if (!is_same) {
 		record_unref(e->in_force);
 		e->in_force = record_ref(s->record);

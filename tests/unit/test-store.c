@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "base/file.h"
@@ -738,6 +740,42 @@ static void test_many(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static size_t count(const char *text, const char *words)
+{
+	size_t n = 0;
+
+	while ((text = strstr(text, words))) {
+		text += strlen(words);
+		n++;
+	}
+	return n;
+}
+
+/* A stamp is young for a while, and the file is read again for every hint. */
+static void test_a_version_is_talked_of_once(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int saved_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	_cleanup_(closep) int memory_fd = memfd_create("log", MFD_CLOEXEC);
+	char text[4096] = "";
+
+	assert_true(saved_fd >= 0 && memory_fd >= 0);
+	start(f);
+	dup2(memory_fd, STDERR_FILENO);
+	write_file(f, "conf/instances/web1.yaml", "config: {cloud-init.usr-data: x}");
+	for (size_t i = 0; i < 3; i++)
+		load(f, RECORD_INSTANCE, "web1");
+	write_file(f, "conf/instances/web1.yaml", "config: {user.x: []}");
+	for (size_t i = 0; i < 3; i++)
+		load(f, RECORD_INSTANCE, "web1");
+	write_file(f, "conf/instances/web1.yaml", "config: {user.x: [], user.y: x}");
+	load(f, RECORD_INSTANCE, "web1");
+	dup2(saved_fd, STDERR_FILENO);
+	assert_true(pread(memory_fd, text, sizeof(text) - 1, 0) > 0);
+	assert_int_equal(count(text, "nobody reads this key"), 1);
+	assert_int_equal(count(text, "expected a string"), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -746,6 +784,7 @@ int main(void)
 		TEST(test_start_with_unreadable_directory),
 		TEST(test_bad_record_at_start),
 		TEST(test_last_good_state_stays),
+		TEST(test_a_version_is_talked_of_once),
 		TEST(test_changes_are_told),
 		TEST(test_delete_is_believed_when_told),
 		TEST(test_missing_directory_keeps_records),

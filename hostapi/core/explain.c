@@ -4,12 +4,11 @@
  *
  * Decides nothing: it takes the same steps through the same functions and says
  * what each gave, with a remedy where there is one. Values of config keys are
- * never looked at. Running out of memory anywhere makes the whole NULL, because
- * jansson's setters pass it on.
+ * never looked at; neither are the guest's files, because a guest may mount
+ * what never answers. Running out of memory anywhere makes the whole NULL,
+ * because jansson's setters pass it on.
  */
 #include "core/explain.h"
-
-#include <sys/stat.h>
 
 #include "core/finding.h"
 #include "core/identity-private.h"
@@ -88,18 +87,6 @@ static json_t *tried(struct identity *id, const char *path)
 		     0;
 	}
 	return ok ? json_incref(list) : NULL;
-}
-
-/* What a guest's process sees at the place where clients look. */
-static json_t *dev_lxd(pid_t pid)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/root/dev/lxd/sock", pid);
-	if (stat(path, &st) == 0)
-		return json_string(S_ISSOCK(st.st_mode) ? "socket" : "not a socket");
-	return json_string(errno == ENOENT || errno == ENOTDIR ? "missing" : strerror(errno));
 }
 
 static const char *root_error(int run_error)
@@ -188,8 +175,7 @@ static int explain_steps(struct identity *id, pid_t pid, json_t *out)
 
 	if (r == -ESRCH)
 		return IDENTITY_E_GONE;
-	if (json_object_set_new(out, "exists", json_true()) < 0 ||
-	    json_object_set_new(out, "dev_lxd", dev_lxd(pid)) < 0)
+	if (json_object_set_new(out, "exists", json_true()) < 0)
 		return -ENOMEM;
 	if (r != 0)
 		return r;
@@ -207,10 +193,9 @@ static int explain_steps(struct identity *id, pid_t pid, json_t *out)
 
 json_t *explain_process(struct identity *id, pid_t pid)
 {
-	json_auto_t *out =
-		json_pack("{s:i, s:b, s:o, s:{s:n, s:n}, s:[], s:n, s:n, s:n, s:n}", "pid", pid,
-			  "exists", false, "ways", identity_features(id), "cgroup", "path", "id",
-			  "tried", "uid", "root", "dev_lxd", "instance");
+	json_auto_t *out = json_pack("{s:i, s:b, s:o, s:{s:n, s:n}, s:[], s:n, s:n, s:n}", "pid",
+				     pid, "exists", false, "ways", identity_features(id), "cgroup",
+				     "path", "id", "tried", "uid", "root", "instance");
 	const char *path;
 	int r;
 

@@ -92,7 +92,6 @@ bool identity_boot(struct identity *id, struct instance *i, struct boot *ret);
  *   tried      [{path, id, claims: [{kind: "match"|"binding", instance, cgroup_id, valid}]}], longest first
  *   uid        the process's effective uid, or null
  *   root       {uid, source: "record"|"uid_map"|null, init: pid|null, error: text|null}, or null
- *   dev_lxd    what stands at its /dev/lxd/sock: "socket", "missing", "not a socket" or an error's text
  *   instance   whose it is, also when it is not root there; or null
  *   outcome    "recognised", "unknown", "conflict", "gone", "not-root" or "trouble"
  *   reason     the outcome in words

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a guest mounts in itself holds up nobody outside."""
+
+import os
+
+from here import cannot
+
+MOUNT = r"""
+import ctypes, os, sys
+fd = os.open("/dev/fuse", os.O_RDWR)
+os.makedirs("/dev/lxd", exist_ok=True)
+options = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+print(ctypes.CDLL(None).mount(b"silent", b"/dev/lxd", b"fuse", 0, options), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_file_system_that_never_answers(daemon, new_guest):
+    """FUSE without anybody who reads its requests: whois answers, and so does all that comes after."""
+    if not os.path.exists("/dev/fuse"):
+        cannot("needs /dev/fuse")
+    guest = new_guest("web1")
+    daemon.guest_record(guest)
+    guest.mount("/dev/fuse", "/dev/fuse")
+    silent = guest.start_python(MOUNT)
+    if silent.stdout.readline() != "0\n":
+        cannot("needs FUSE")
+    status, answer = daemon.admin("GET", f"/1.0/whois/{guest.pid}")
+    assert (status, answer["instance"]) == (200, "web1")
+    assert daemon.admin("GET", "/1.0/status")[0] == 200
+    silent.communicate("")

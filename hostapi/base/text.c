@@ -121,32 +121,37 @@ enum {
 	MAX_WORD = 64
 };
 
-/* Levenshtein's distance, one row at a time; more than MAX_WORD for long words. */
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * How many letters to add, drop, replace or swap with their neighbour, a row for each letter of
+ * @a; more than MAX_WORD for long words.
+ */
 static size_t distance(const char *a, const char *b)
 {
 	size_t n_a = strlen(a), n_b = strlen(b);
-	size_t row[MAX_WORD + 1];
+	size_t rows[3][MAX_WORD + 1];
 
 	if (n_a > MAX_WORD || n_b > MAX_WORD)
 		return SIZE_MAX;
 	for (size_t j = 0; j <= n_b; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= n_a; i++) {
-		size_t diagonal = row[0];
+		const size_t *above = rows[(i - 1) % 3], *swap = rows[(i + 1) % 3];
+		size_t *row = rows[i % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= n_b; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
+			row[j] = above[j - 1] + (a[i - 1] != b[j - 1]);
+			row[j] = least(row[j], least(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = least(row[j], swap[j - 2] + 1);
 		}
 	}
-	return row[n_b];
+	return rows[n_a % 3][n_b];
 }
 
 const char *text_nearest(const char *word, const char *const *words, size_t n_words)

@@ -131,10 +131,12 @@ static void test_nearest(void **state)
 
 	assert_string_equal(text_nearest("security.devlx", words, 4), "security.devlxd");
 	assert_string_equal(text_nearest("cloudinit.userdata", words, 4), words[0]);
-	assert_string_equal(text_nearest("no", (const char *const[]){"on", "o"}, 2), "o");
+	assert_string_equal(text_nearest("no", (const char *const[]){"on", "n"}, 2), "on");
 	assert_string_equal(text_nearest("user.x", words, 4), "user.x");
 	assert_null(text_nearest("banana", words, 4));
-	assert_null(text_nearest("no", words, 4)); /* two steps, and one is the limit */
+	assert_string_equal(text_nearest("no", words, 4), "on"); /* a swap is one step */
+	assert_string_equal(text_nearest("lsit", (const char *const[]){"list"}, 1), "list");
+	assert_null(text_nearest("noo", words, 4)); /* two steps, and one is the limit */
 	assert_null(text_nearest("on", words, 0));
 	memset(huge, 'x', sizeof(huge));
 	huge[sizeof(huge) - 1] = '\0';

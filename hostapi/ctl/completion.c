@@ -22,7 +22,7 @@ static const struct shell shells[] = {
 	{"bash",
 	 "# bash completion for devlxdfs, made from its command table\n"
 	 "_devlxdfs()\n{\n"
-	 "\tlocal current=${COMP_WORDS[COMP_CWORD]} line= offer= names= skip= word\n"
+	 "\tlocal current=${COMP_WORDS[COMP_CWORD]} line= offer= options= names= skip= word\n"
 	 "\tlocal -a before=(\"${COMP_WORDS[@]:1:COMP_CWORD-1}\")\n",
 	 "\tif [ \"$names\" = files ]; then\n"
 	 "\t\tcompopt -o default\n"
@@ -35,7 +35,7 @@ static const struct shell shells[] = {
 	 "#compdef devlxdfs\n"
 	 "# zsh completion for devlxdfs, made from its command table\n"
 	 "_devlxdfs()\n{\n"
-	 "\tlocal line= offer= names= skip= word\n"
+	 "\tlocal current=${words[CURRENT]} line= offer= options= names= skip= word\n"
 	 "\tlocal -a before\n"
 	 "\tbefore=(\"${(@)words[2,CURRENT-1]}\")\n",
 	 "\tif [ \"$names\" = files ]; then\n"
@@ -84,7 +84,17 @@ static bool is_first(size_t i, size_t depth)
 	return true;
 }
 
-/* Prints `"FORMAT PREFIX"` for each distinct beginning of @depth words. */
+/* Prints `" PREFIX"`, and before it the same with the alias, when that is the whole name of the row. */
+static void print_spellings(const struct command *c, size_t depth)
+{
+	size_t n = prefix_length(c->name, depth), parent = prefix_length(c->name, depth - 1);
+
+	if (c->alias && !c->name[n])
+		printf("\" %.*s%s%s\"|", (int)parent, c->name, parent ? " " : "", c->alias);
+	printf("\" %.*s\"", (int)n, c->name);
+}
+
+/* Prints all known beginnings of @depth words. */
 static void print_known(size_t depth)
 {
 	const struct command *c;
@@ -92,8 +102,10 @@ static void print_known(size_t depth)
 	for (size_t i = 0; (c = command_at(i)); i++) {
 		size_t n = prefix_length(c->name, depth);
 
-		if (!c->hidden && n && is_first(i, depth))
-			printf("|\" %.*s\"", (int)n, c->name);
+		if (c->hidden || !n || !is_first(i, depth))
+			continue;
+		putchar('|');
+		print_spellings(c, depth);
 	}
 }
 
@@ -131,8 +143,14 @@ static void print_case(size_t i, size_t depth)
 	size_t n = prefix_length(c->name, depth), n_options;
 	const struct command_option *common = command_common_options(&n_options);
 
-	printf("\t%s%.*s\")\n\t\toffer=\"", depth ? "\" " : "\"", (int)n, c->name);
+	putchar('\t');
+	if (depth)
+		print_spellings(c, depth);
+	else
+		fputs("\"\"", stdout);
+	fputs(")\n\t\toffer=\"", stdout);
 	print_next_words(i, depth);
+	fputs("\"\n\t\toptions=\"", stdout);
 	if (depth == 0) {
 		common = command_global_options(&n_options);
 		print_options(common, n_options);
@@ -177,7 +195,11 @@ static void print_script(const struct shell *shell)
 				print_case(i, depth);
 		}
 	}
-	fputs("\tesac\n", stdout);
+	/* Options only for who begins one; after --conf-dir and the like, a directory. */
+	fputs("\tesac\n\tcase \"$current\" in\n"
+	      "\t-*)\n\t\toffer=$options\n\t\tnames=\n\t\t;;\n\tesac\n"
+	      "\tif [ -n \"$skip\" ]; then\n\t\toffer=\n\t\tnames=files\n\tfi\n",
+	      stdout);
 	fputs(shell->tail, stdout);
 }
 

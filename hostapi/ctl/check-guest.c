@@ -45,7 +45,7 @@ static bool check_record(struct check_run *run, struct change *change, const cha
 			   "devlxdfs config set %s user.KEY=VALUE",
 			   name);
 	else
-		check_ok(run, "its guest sees %zu keys", n_seen);
+		check_ok(run, "keys that its guest sees: %zu", n_seen);
 	return true;
 }
 
@@ -62,15 +62,16 @@ static void check_rejected(struct check_run *run, const char *name)
 		const char *error = json_string_value(json_object_get(item, "error"));
 
 		if (rejected_name && streq(rejected_name, name))
-			check_fail(run, "rejected: %s; correct that file%s", error ? error : name,
+			check_fail(run, "rejected: %s; %s is in force until that is corrected",
+				   error ? error : name,
 				   json_is_true(json_object_get(item, "in_force"))
-					   ? ", until then what was there before is in force"
-					   : "");
+					   ? "what was there before"
+					   : "nothing of it");
 	}
 }
 
 /* Asks for the summary of what is in force. */
-static bool check_in_force(struct check_run *run, const char *name, json_t **ret)
+static bool check_in_force(struct check_run *run, const char *name, bool has_record, json_t **ret)
 {
 	_cleanup_(freep) char *target = NULL;
 	int r;
@@ -83,12 +84,11 @@ static bool check_in_force(struct check_run *run, const char *name, json_t **ret
 	if (r == 0)
 		check_ok(run, "it is in force");
 	else if (r == DAEMON_E_ABSENT)
-		check_fail(run, "no daemon at %s/admin.sock; start it: systemctl start devlxdfsd",
-			   run->context->run_dir);
-	else if (r == DAEMON_E_NOT_FOUND)
+		check_fail(run, DAEMON_ABSENT, run->context->run_dir);
+	else if (r == DAEMON_E_NOT_FOUND && has_record)
 		check_fail(run, "it is not in force; does the daemon use this --conf-dir and "
 				"--state-dir?");
-	else
+	else if (r != DAEMON_E_NOT_FOUND)
 		check_fail(run, "the daemon does not say whether it is in force; see its log");
 	return r == 0;
 }
@@ -156,7 +156,11 @@ static void check_match(struct check_run *run, const char *name, const json_t *s
 				  "nothing says which processes it is; set match.cgroup: "
 				  "devlxdfs config edit %s",
 				  name);
-	r = root_fd < 0 ? root_fd : cgroup_first_process(root_fd, path, &pid, &start);
+	if (root_fd < 0)
+		return check_fail(run,
+				  "no cgroup2 hierarchy, no guest can be recognised; see devlxdfs "
+				  "check");
+	r = cgroup_first_process(root_fd, path, &pid, &start);
 	if (r < 0)
 		return check_fail(run,
 				  "no process in its cgroup %s; start the guest, or ask for "
@@ -173,28 +177,29 @@ static void check_counters(struct check_run *run, const json_t *summary)
 	json_int_t forbidden = json_integer_value(json_object_get(summary, "forbidden"));
 
 	if (requests > 0)
-		check_ok(run, "it has made %" JSON_INTEGER_FORMAT " requests", requests);
+		check_ok(run, "requests since the daemon started: %" JSON_INTEGER_FORMAT, requests);
 	else
 		check_note(run,
 			   "it has never asked since the daemon started; try in the guest: curl "
 			   "--unix-socket /dev/lxd/sock http://lxd/1.0");
 	if (refused > 0)
 		check_note(run,
-			   "%" JSON_INTEGER_FORMAT " connections or requests over its limit; "
-			   "see devlxdfsd.conf(5)",
+			   "connections or requests over its limit: %" JSON_INTEGER_FORMAT
+			   "; see devlxdfsd.conf(5)",
 			   refused);
 	if (forbidden > 0)
-		check_note(run, "%" JSON_INTEGER_FORMAT " requests were answered 403", forbidden);
+		check_note(run, "requests answered 403: %" JSON_INTEGER_FORMAT, forbidden);
 }
 
 void check_guest(struct check_run *run, const char *name)
 {
 	_cleanup_(change_finish) struct change change = {0};
 	json_auto_t *summary = NULL;
+	bool has_record = check_record(run, &change, name);
 
-	if (!check_record(run, &change, name) && !text_is_name(name))
+	if (!text_is_name(name))
 		return;
-	if (!check_in_force(run, name, &summary))
+	if (!check_in_force(run, name, has_record, &summary))
 		return check_rejected(run, name);
 	check_rejected(run, name);
 	check_conflicts(run, summary);

@@ -19,8 +19,7 @@ static bool check_daemon(struct check_run *run, json_t **ret_about)
 			 version ? version : "unknown",
 			 (int)json_integer_value(json_object_get(*ret_about, "pid")));
 	else if (r == DAEMON_E_ABSENT)
-		check_fail(run, "no daemon at %s/admin.sock; start it: systemctl start devlxdfsd",
-			   run->context->run_dir);
+		check_fail(run, DAEMON_ABSENT, run->context->run_dir);
 	else
 		check_fail(run, "the daemon does not answer as it should; see its log");
 	return r == 0;
@@ -59,8 +58,12 @@ static void check_cgroup(struct check_run *run)
 			   strerror(-fd));
 }
 
-/* One directory of records, and whether the others of this host may look into it. */
-static void check_directory(struct check_run *run, const char *base, const char *part, bool is_ours)
+/*
+ * One directory of records, and whether the others of this host may look into it. Whether it is
+ * there and read is the daemon's to say when it runs.
+ */
+static void check_directory(struct check_run *run, const char *base, const char *part, bool is_ours,
+			    bool is_running)
 {
 	_cleanup_(freep) char *path = NULL;
 	struct stat st;
@@ -69,6 +72,8 @@ static void check_directory(struct check_run *run, const char *base, const char 
 		path = NULL;
 		return check_fail(run, "out of memory");
 	}
+	if (stat(path, &st) < 0 && is_running)
+		return;
 	if (stat(path, &st) < 0)
 		check_note(run, "%s: %s; it is read as soon as it is there", path, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
@@ -79,7 +84,7 @@ static void check_directory(struct check_run *run, const char *base, const char 
 	else if (is_ours && stat(base, &st) == 0 && (st.st_mode & 077))
 		check_fail(run, "%s can be read by others and holds secrets; chmod 700 %s", base,
 			   base);
-	else
+	else if (!is_running)
 		check_ok(run, "%s is there", path);
 }
 
@@ -112,10 +117,10 @@ static void check_rejected(struct check_run *run)
 	json_array_foreach (rejected, i, item) {
 		const char *error = json_string_value(json_object_get(item, "error"));
 
-		check_fail(run, "rejected: %s; correct that file%s", error ? error : "a record",
-			   json_is_true(json_object_get(item, "in_force"))
-				   ? ", until then what was there before is in force"
-				   : "");
+		check_fail(run, "rejected: %s; %s is in force until that is corrected",
+			   error ? error : "a record",
+			   json_is_true(json_object_get(item, "in_force")) ? "what was there before"
+									   : "nothing of it");
 	}
 	if (json_array_size(rejected) == 0)
 		check_ok(run, "no record is rejected");
@@ -150,8 +155,8 @@ void check_host(struct check_run *run)
 	check_features(run, json_object_get(about, "features"));
 	check_cgroup(run);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		check_directory(run, run->context->conf_dir, parts[i], false);
-		check_directory(run, run->context->state_dir, parts[i], true);
+		check_directory(run, run->context->conf_dir, parts[i], false, is_running);
+		check_directory(run, run->context->state_dir, parts[i], true, is_running);
 	}
 	if (!is_running)
 		return check_note(run, "records and sockets are not looked at without a daemon; "

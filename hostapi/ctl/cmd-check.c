@@ -4,6 +4,9 @@
  */
 #include "ctl/cmd.h"
 
+#include <unistd.h>
+
+#include "base/cleanup.h"
 #include "ctl/check.h"
 #include "ctl/say.h"
 
@@ -11,6 +14,9 @@ static int check(const struct call *c)
 {
 	struct check_run run = {.context = c->context};
 
+	/* Half of the answers would be wrong. */
+	if (access(c->context->state_dir, R_OK | X_OK) < 0 && errno == EACCES)
+		return say_errno(c->command->name, -EACCES, "cannot look at the store");
 	if (c->n_operands)
 		check_guest(&run, c->operands[0]);
 	else

@@ -16,7 +16,7 @@ static const struct format_column columns[] = {
 	{'n', "NAME", "name"},
 	{'s', "STATE", "state"},
 	{'t', "TYPE", "type"},
-	{'p', "PROFILES", "profiles"},
+	{'P', "PROFILES", "profiles"},
 	{'m', "MATCH", "match"},
 	{'r', "READY", "ready"},
 	{'c', "CONNECTIONS", "connections"},
@@ -220,6 +220,8 @@ static int choose_columns(const struct call *c, const struct format_column **ret
 	for (letters = letters ? letters : "nstmr"; *letters; letters++) {
 		const struct format_column *found = NULL;
 
+		if (*letters == ',')
+			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
 			if (columns[i].letter == *letters)
 				found = &columns[i];
@@ -284,7 +286,7 @@ static int info(const struct call *c)
 static const struct command_option list_options[] = {
 	{'f', "format", "FORMAT", "table, json, yaml or csv"},
 	{'c', "columns", "COLUMNS",
-	 "n name, s state, t type, p profiles, m match, r ready, c connections, q requests; default "
+	 "n name, s state, t type, P profiles, m match, r ready, c connections, q requests; default "
 	 "nstmr"},
 };
 

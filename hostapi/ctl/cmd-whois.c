@@ -64,7 +64,7 @@ static void print_steps(const struct call *c, const json_t *seen, pid_t pid)
 	print_uids(seen);
 	printf("%-10s %s\n", "/dev/lxd:", place_explain(place_of(pid, c->context->run_dir)));
 	if (instance && outcome && streq(outcome, "recognised"))
-		printf("It is %s.\n", instance);
+		printf("It is %s. What it sees, and why: devlxdfs check %s\n", instance, instance);
 	else if (instance)
 		printf("It is a process of %s, but is not answered: %s.\n", instance,
 		       reason ? reason : "no reason given");

@@ -275,8 +275,10 @@ int command_main(int argc, char **argv)
 		return r;
 	argc -= optind;
 	argv += optind;
-	if (argc > 0 && streq(argv[0], "help"))
-		return help_overview();
+	if (argc > 0 && streq(argv[0], "help")) { /* "help WORDS" is "WORDS --help" */
+		memmove(argv, argv + 1, (size_t)(argc - 1) * sizeof(*argv));
+		argv[argc - 1] = (char *)"--help";
+	}
 	call.command = find(argc, argv, &depth);
 	if (!call.command)
 		return help_unknown(depth, argc, argv);

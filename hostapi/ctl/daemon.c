@@ -58,9 +58,7 @@ int daemon_get(const struct context *context, const char *subject, const char *t
 int daemon_say_absent(const struct context *context, int status, const char *subject,
 		      const char *consequence)
 {
-	return say(status, subject,
-		   "%s: no daemon at %s/admin.sock; start it: systemctl start devlxdfsd",
-		   consequence, context->run_dir);
+	return say(status, subject, "%s: " DAEMON_ABSENT, consequence, context->run_dir);
 }
 
 int daemon_load(const struct context *context, enum record_kind kind, const char *name,
@@ -68,6 +66,7 @@ int daemon_load(const struct context *context, enum record_kind kind, const char
 {
 	_cleanup_(httpc_reply_finish) struct httpc_reply reply = {0};
 	_cleanup_(buf_finish) struct buf target = {0};
+	const char *done = is_gone ? "removed, not loaded" : "written, not loaded";
 	char subject[SAY_SUBJECT_MAX];
 	int r;
 
@@ -75,13 +74,13 @@ int daemon_load(const struct context *context, enum record_kind kind, const char
 	r = buf_printf(&target, "/1.0/%s/%s/load",
 		       kind == RECORD_PROFILE ? "profiles" : "instances", name);
 	if (r < 0)
-		return say(SAY_NOT_LOADED, subject, "written, but out of memory to say so");
+		return say(SAY_NOT_LOADED, subject, "%s: out of memory", done);
 	r = daemon_request(context, subject, "POST", target.data, NULL, &reply);
 	if (r == DAEMON_E_ABSENT)
-		return daemon_say_absent(context, SAY_NOT_LOADED, subject, "written, not loaded");
+		return daemon_say_absent(context, SAY_NOT_LOADED, subject, done);
 	if (r != 0)
-		return say(SAY_NOT_LOADED, subject,
-			   "written, not loaded: what was in force before stays in force");
+		return say(SAY_NOT_LOADED, subject, "%s: what was in force before stays in force",
+			   done);
 	if (reply.status == 404 && !is_gone)
 		return say(
 			SAY_NOT_LOADED, subject,

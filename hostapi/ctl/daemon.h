@@ -26,7 +26,10 @@ int daemon_request(const struct context *context, const char *subject, const cha
 int daemon_get(const struct context *context, const char *subject, const char *target,
 	       json_t **ret);
 
-/* Says that there is no daemon and how to start it. Returns @status. */
+/* What to do without a daemon; takes RUN. */
+#define DAEMON_ABSENT "no daemon at %s/admin.sock; start devlxdfsd, or name its --run-dir"
+
+/* Says that there is no daemon and what to do. Returns @status. */
 int daemon_say_absent(const struct context *context, int status, const char *subject,
 		      const char *consequence);
 

@@ -132,7 +132,8 @@ static const char *choose_name(const struct input *in, const struct origin *o, c
 	if (!name || o->stem_is_name)
 		name = o->stem;
 	if (!name)
-		say(SAY_REFUSED, o->source, "the record has no name; give it one with --name");
+		say(SAY_REFUSED, o->source,
+		    "the record has no name; give it a member \"name\", or import it with --name");
 	else if (!text_is_name(name))
 		say(SAY_REFUSED, o->source,
 		    "a record's name is 1 to 63 of letters, digits, \"-\", \"_\" and \".\", not "
@@ -220,23 +221,30 @@ static const char *document_end(const char *text)
 static int add_yaml(struct input *in, const struct origin *o, const char *text)
 {
 	_cleanup_(buf_finish) struct buf document = {0};
+	bool is_empty = true;
 	int r = 0;
 
+	/* Where records live a file is one record. */
+	if (o->stem_is_name)
+		return add_text(in, o, text, strlen(text));
 	while (*text) {
 		const char *end = document_end(text);
 		size_t before = document.len, n = (size_t)(end - text);
 
 		if (buf_append(&document, text, n) < 0)
 			return say_errno(o->source, -ENOMEM, "cannot read it");
-		if (strspn(text, " \r\n") < n && add_text(in, o, document.data, document.len) != 0)
-			r = SAY_REFUSED;
+		if (strspn(text, " \r\n") < n) {
+			is_empty = false;
+			if (add_text(in, o, document.data, document.len) != 0)
+				r = SAY_REFUSED;
+		}
 		for (char *p = document.data + before; *p; p++) {
 			if (*p != '\n')
 				*p = ' ';
 		}
 		text = end + (*end ? 3 : 0);
 	}
-	return r;
+	return is_empty ? add_text(in, o, "", 0) : r;
 }
 
 static int add_bytes(struct input *in, struct origin *o, const struct buf *bytes)

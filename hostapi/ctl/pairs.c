@@ -3,6 +3,7 @@
 #include "ctl/pairs.h"
 
 #include "base/buf.h"
+#include "base/text.h"
 #include "ctl/input.h"
 #include "ctl/say.h"
 
@@ -18,6 +19,8 @@ static int add(const struct call *c, const char *key, size_t n_key, const char *
 		return say_errno(c->command->name, -ENOMEM, "cannot read the keys");
 	if (n_key == 0)
 		return command_misused(c, "a key is empty");
+	if (!text_is_utf8(key, n_key))
+		return command_misused(c, "a key is not UTF-8 text");
 	if (!streq(value, "-"))
 		r = buf_puts(&bytes, value);
 	else

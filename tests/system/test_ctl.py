@@ -36,7 +36,7 @@ class Ctl:
         """A change: written, and nobody there to load it."""
         done = self.run(*args, **options)
         assert done.returncode == NOT_LOADED, (args, done)
-        assert "no daemon at" in done.stderr and "systemctl start devlxdfsd" in done.stderr
+        assert "no daemon at" in done.stderr and "start devlxdfsd" in done.stderr
         return done.stdout
 
     def fails(self, status, words, *args, **options):
@@ -104,6 +104,7 @@ def test_create(ctl):
     (USAGE, "exclude each other", ["w", "-p", "default", "--no-profiles"]),
     (USAGE, "no KEY=VALUE", ["w", "-c", SECRET]),
     (USAGE, "a key is empty", ["w", "-c", "=" + SECRET]),
+    (USAGE, "a key is not UTF-8", ["w", "-c", b"user.\xff=" + SECRET.encode()]),
     (USAGE, "needs a type", ["w", "-d", "eth0,network=br0"]),
     (USAGE, "needs a name", ["w", "-d", ",type=nic"]),
     (USAGE, "expected NAME", []),
@@ -152,7 +153,7 @@ def test_list(web1):
     done = web1.run("list", "-f", "csv")
     assert "states are not known: no daemon at" in done.stderr
     assert done.stdout == ("op1,?,container,/x/op1,\nop2,REJECTED,,,\nweb1,?,container,,\n")
-    assert web1.ok("list", "-f", "csv", "-c", "np", "web") == "web1,default\n"
+    assert web1.ok("list", "-f", "csv", "-c", "n,P", "web") == "web1,default\n"
     assert web1.ok("ls", "--format=csv", "-cn", ".*1") == "op1\nweb1\n"
     listed = json.loads(web1.ok("list", "--format", "json", "op1"))
     assert listed == [{"name": "op1", "state": "?", "type": "container", "profiles": [],
@@ -458,7 +459,7 @@ def test_import(ctl, text):
 
 def test_import_yaml(ctl):
     text = "architecture: x86_64\nconfig:\n  user.a: \"1\"\ndevices: {}\nephemeral: false\n"
-    ctl.fails(REFUSED, "no name; give it one with --name", "import", "-", input=text)
+    ctl.fails(REFUSED, "no name; give it a member", "import", "-", input=text)
     assert ctl.write("import", "--name=a", "-", input=text) == "a: created\n"
     several = "name: b\nconfig: {user.a: 1}\n---\nname: c\nconfig: {user.a: '--- x'}\n"
     assert ctl.write("import", "-", input=several) == "b: created\nc: created\n"
@@ -469,7 +470,7 @@ def test_import_yaml(ctl):
 
 @pytest.mark.parametrize("text, words", [
     ('["/1.0/instances/lx"]', "recursion=1"),
-    ("", "no record in it"),
+    ("", "1:1: the file is empty"), ("[]", "no record in it"),
     ('{"name": "x", "config": {"user.a": ["' + SECRET + '"]}}', r'standard input:1:\d+: config'),
     ('[{"name": "x", "config": {"user.a": "' + SECRET, r"standard input:1:\d+: not valid JSON"),
     ("name: x\n---\nname: y\nconfig: {user.b: {}}", r"standard input:4:18: "),
@@ -584,12 +585,24 @@ def test_validate(ctl, tree):
     assert not (ctl.directory / "state").exists()
 
 
+@pytest.mark.parametrize("name, text, complaint", [
+    ("instances/x.yaml", "", "x.yaml:1:1: the file is empty"),
+    ("x.yaml", " \n---\n", "x.yaml:1:1: the file is empty"),
+    ("instances/x.json", "", "x.json:1:1: the file is empty"),
+    ("instances/x.yaml", "name: x\n---\nname: x\n", "x.yaml:2:1: "),
+])
+def test_validate_rejects_what_the_daemon_does(ctl, tree, name, text, complaint):
+    (tree / name).write_text(text)
+    ctl.fails(REFUSED, re.escape(complaint), "validate", str(tree / name))
+    ctl.fails(REFUSED, re.escape(complaint), "apply", str(tree))
+
+
 # --- the daemon's absence
 
 @pytest.mark.parametrize("args", [["status"], ["metrics"], ["whois", "1"], ["query", "/1.0"]],
                          ids=" ".join)
 def test_needs_a_daemon(ctl, args):
-    ctl.fails(REFUSED, f"{args[0]}: .*no daemon at {ctl.directory}/run/admin.sock; start it",
+    ctl.fails(REFUSED, f"{args[0]}: .*no daemon at {ctl.directory}/run/admin.sock; start devlxdfsd",
               *args)
 
 
@@ -598,7 +611,7 @@ def test_check_without_a_daemon(web1):
     assert host[0].startswith("FAIL: no daemon at")
     assert all(re.match("(ok|note|FAIL): ", line) for line in host)
     guest = web1.ok("check", "web1", status=REFUSED)
-    assert "ok: its record is" in guest and "ok: its guest sees 1 keys" in guest
+    assert "ok: its record is" in guest and "ok: keys that its guest sees: 1" in guest
     web1.write("config", "set", "web1", "security.devlxd=false")
     assert "FAIL: security.devlxd is off" in web1.ok("check", "web1", status=REFUSED)
     done = web1.run("check", "web2")
@@ -618,6 +631,8 @@ def test_usage_of_daemon_commands(ctl):
 @pytest.mark.parametrize("args, words", [
     (["confg", "set"], 'confg: no such command; did you mean "config"'),
     (["config", "sett", "x"], 'sett: no such command; did you mean "set"'),
+    (["lsit"], 'lsit: no such command; did you mean "list"'),
+    (["help", "confg"], 'confg: no such command; did you mean "config"'),
     (["config", "device", "overide"], 'did you mean "override"'),
     (["zzzzzz"], "zzzzzz: no such command; see devlxdfs --help"),
     ([], "a command must follow"),
@@ -659,7 +674,9 @@ def test_help_everywhere(ctl):
         assert ctl.ok(*name.split(), "-h") == shown
         assert re.fullmatch(r"devlxdfs [\d.]+\n", ctl.ok(*name.split(), "--version"))
     assert ctl.ok("help") == ctl.ok("-h") == ctl.ok("--help")
-    group = ctl.ok("config", "device", "--help")
+    assert ctl.ok("help", "config", "set") == ctl.ok("config", "set", "--help")
+    group = ctl.ok("help", "config", "device")
+    assert group == ctl.ok("config", "device", "--help")
     assert "config device override" in group and "profile create" not in group
 
 
@@ -689,13 +706,15 @@ def test_completion(ctl, tmp_path):
     script = tmp_path / "completion"
     script.write_text(ctl.ok("completion", "bash"))
     tries = {"": "config", "conf": "config", "config d": "device", "config device o": "override",
-             "create --c": "--cgroup", "--conf-dir /x prof": "profile"}
+             "create --c": "--cgroup", "--conf-dir /x prof": "profile", "profile device ": "add",
+             "profile rm --": "--help", "ls --f": "--format"}
     ask = """source "$1"; shift
         COMP_WORDS=(devlxdfs "$@"); COMP_CWORD=$#; _devlxdfs 2>/dev/null; echo "${COMPREPLY[@]}" """
     for line, wanted in tries.items():
         done = subprocess.run(["bash", "-c", ask, "bash", str(script), *line.split(" ")], text=True,
                               capture_output=True, check=True)
         assert wanted in done.stdout.split(), (line, done.stdout)
+        assert wanted.startswith("-") or "--" not in done.stdout, "options were not asked for"
     for name in commands(ctl):
         assert f'" {name}")' in ctl.ok("completion", "zsh")
     assert "completion" not in commands(ctl)

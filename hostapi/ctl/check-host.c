@@ -100,7 +100,8 @@ static void check_watches(struct check_run *run, const json_t *store)
 		const char *trouble = json_string_value(json_object_get(directory, "error"));
 
 		if (path && trouble)
-			check_note(run, "%s: the daemon says: %s", path, trouble);
+			check_note(run, "%s: the daemon says: %s; it is read as soon as it can be",
+				   path, trouble);
 		else if (path)
 			check_ok(run, "%s is watched", path);
 	}

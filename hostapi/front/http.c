@@ -248,7 +248,7 @@ static int expire(struct http_thread *t)
 		       refuse_expire(&t->refused, now));
 	if (is_paused && (now >= t->pause_until_us || t->home.n_ended != t->n_ended_at_pause))
 		listener_resume(t);
-	else if (is_paused)
+	if (is_paused && !t->is_listening)
 		next = earlier(next, t->pause_until_us);
 	if (t->waiting_fd >= 0 && t->is_listening)
 		return 0;

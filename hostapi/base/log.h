@@ -73,3 +73,15 @@ struct log_limit {
  * after drops, *ret_n_dropped says how many were not written, else 0.
  */
 bool log_limit_allows(struct log_limit *limit, uint32_t *ret_n_dropped);
+
+/* A warning unless @limit says not to; says how many were not written before it. */
+#define log_limited(limit, event, instance, format, ...)                                           \
+	do {                                                                                       \
+		uint32_t n_dropped_;                                                               \
+                                                                                                   \
+		if (!log_limit_allows(limit, &n_dropped_))                                         \
+			break;                                                                     \
+		if (n_dropped_)                                                                    \
+			log_warn("%u entries like the next were not written", n_dropped_);         \
+		log_full(LOG_LEVEL_WARNING, event, instance, format, __VA_ARGS__);                 \
+	} while (0)

@@ -18,7 +18,6 @@
 
 #include "api/reply.h"
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/sock.h"
 #include "base/text.h"
 #include "core/registry.h"
@@ -173,9 +172,9 @@ static enum MHD_Result respond(struct conn *c, const char *method)
 
 	make_reply(c, method, &reply);
 	if (reply.error)
-		log_full(LOG_LEVEL_ERROR, LOG_EVENT_NONE,
-			 c->caller.instance ? instance_name(c->caller.instance) : NULL,
-			 "a request failed: %s", strerror(-reply.error));
+		log_limited(&c->home->failure_log, LOG_EVENT_NONE,
+			    c->caller.instance ? instance_name(c->caller.instance) : NULL,
+			    "a request failed: %s", strerror(-reply.error));
 	if (c->caller.instance) {
 		struct account *account = instance_account(c->caller.instance);
 

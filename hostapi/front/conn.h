@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "api/request.h"
+#include "base/log.h"
 #include "front/http.h"
 #include "front/turn.h"
 
@@ -26,6 +27,7 @@ struct conn_home {
 	bool is_closing;       /* no further request on any connection */
 	unsigned n_busy;       /* requests begun and not ended */
 	uint64_t n_ended;      /* connections ended so far: descriptors have become free */
+	struct log_limit failure_log;
 };
 
 struct conn {

@@ -88,18 +88,6 @@ static void listener_leave(struct http_thread *t)
 	t->is_listening = false;
 }
 
-/* Writes the entry unless @limit says not to; says how many were not written before it. */
-#define log_limited(limit, event, instance, format, ...)                                           \
-	do {                                                                                       \
-		uint32_t n_dropped_;                                                               \
-                                                                                                   \
-		if (!log_limit_allows(limit, &n_dropped_))                                         \
-			break;                                                                     \
-		if (n_dropped_)                                                                    \
-			log_warn("%u entries like the next were not written", n_dropped_);         \
-		log_full(LOG_LEVEL_WARNING, event, instance, format, __VA_ARGS__);                 \
-	} while (0)
-
 static void refuse_caller(struct http_thread *t, int fd, int outcome, struct caller *caller)
 {
 	struct http_server *h = t->server;

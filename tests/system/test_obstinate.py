@@ -2,6 +2,7 @@
 """What a guest mounts in itself holds up nobody outside."""
 
 import os
+import shutil
 
 from here import cannot
 
@@ -29,3 +30,26 @@ def test_file_system_that_never_answers(daemon, new_guest):
     assert (status, answer["instance"]) == (200, "web1")
     assert daemon.admin("GET", "/1.0/status")[0] == 200
     silent.communicate("")
+
+
+def test_failures_do_not_fill_the_log(daemon, guest):
+    """A guest that repeats what the host cannot do, such as keeping its state on a full disk."""
+    kept = os.path.join(daemon.dirs["state"], "volatile")
+    shutil.rmtree(kept)
+    with open(kept, "w"):
+        pass
+    statuses = guest.python(r"""
+import http.client, json, socket
+c = http.client.HTTPConnection("x")
+c.sock = socket.socket(socket.AF_UNIX)
+c.sock.connect("/dev/lxd/sock")
+statuses = set()
+for _ in range(500):
+    c.request("PATCH", "/1.0", body='{"state": "Ready"}')
+    reply = c.getresponse()
+    reply.read()
+    statuses.add(reply.status)
+print(json.dumps(sorted(statuses)))
+""")
+    assert statuses == [500]
+    assert 0 < daemon.log().count("a request failed: ") < 100

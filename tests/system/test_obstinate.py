@@ -29,6 +29,8 @@ def test_file_system_that_never_answers(daemon, new_guest):
     status, answer = daemon.admin("GET", f"/1.0/whois/{guest.pid}")
     assert (status, answer["instance"]) == (200, "web1")
     assert daemon.admin("GET", "/1.0/status")[0] == 200
+    shown = daemon.ctl("whois", str(guest.pid))
+    assert "a file system that does not answer" in shown
     silent.communicate("")
 
 

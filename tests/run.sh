@@ -1,17 +1,17 @@
 #!/bin/bash
 # tests/run.sh [SUITE...]: installs, builds, runs. The last line is `N passed, N failed, N skipped`.
 #
-#   unit lint fuzz    meson's, in build/
-#   system clients    the real daemon with guests of namespaces and a cgroup (pytest, root)
-#   asan              all of these again under ASan and UBSan, in build-asan/
-#   tsan              the daemon under TSan with load, in build-tsan/
+#   unit lint tidy fuzz  meson's, in build/
+#   system clients       the real daemon with guests of namespaces and a cgroup (pytest, root)
+#   asan                 all of these again under ASan and UBSan, in build-asan/
+#   tsan                 the daemon under TSan with load, in build-tsan/
 #
 # MUST_WORK=1: a test that is skipped is a failure. Logs of what fails are printed, and kept in
 # build/results.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-known="unit lint fuzz system clients asan tsan"
+known="unit lint tidy fuzz system clients asan tsan"
 suites=${*:-$known}
 for suite in $suites; do
     [[ " $known " == *" $suite "* ]] || { echo "suites are: $known" >&2; exit 2; }
@@ -75,7 +75,7 @@ mkdir -p "$results"
 rm -f "$results"/*
 
 build build
-for suite in unit lint fuzz; do
+for suite in unit lint tidy fuzz; do
     wanted $suite && meson_tests build $suite
 done
 for suite in system clients; do

@@ -30,6 +30,8 @@ static struct capture capture_begin(void)
 	struct capture c = {fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10), memfd_create("log", 0)};
 
 	assert_true(c.saved_fd >= 0 && c.memory_fd >= 0);
+	/* The kernel does not lock a memfd's position: threads would write over each other. */
+	assert_int_equal(fcntl(c.memory_fd, F_SETFL, O_APPEND), 0);
 	assert_true(dup2(c.memory_fd, STDERR_FILENO) >= 0);
 	return c;
 }

@@ -339,7 +339,8 @@ int edit_delete(struct edit *e, enum record_kind kind, const char *name, struct 
 	if (p[n - 1].where == CONF)
 		return complain_in_conf(e, &p[0], error);
 	r = file_remove(e->fds[STATE], p[n - 1].file);
-	if (r == 0 && kind == RECORD_INSTANCE)
+	/* What is left in CONF is the same instance still. */
+	if (r == 0 && kind == RECORD_INSTANCE && n == 1)
 		r = remove_volatile(e, name);
 	return r;
 }

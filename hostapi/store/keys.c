@@ -33,6 +33,11 @@ static bool is_known(const char *key)
 	return false;
 }
 
+bool keys_is_boolean(const char *key)
+{
+	return is_known(key) && text_has_prefix(key, "security.");
+}
+
 static bool is_in(const char *key, const char *const *prefixes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -12,5 +12,8 @@
  */
 bool keys_is_typo(const char *key, const char **ret_meant);
 
+/* Whether the daemon reads @key as true or false. */
+bool keys_is_boolean(const char *key);
+
 /* Whether a guest sees @key or the daemon acts on it. */
 bool keys_matters(const char *key);

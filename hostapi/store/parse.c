@@ -156,6 +156,17 @@ static int warn_key(struct check *c, const char *key)
 	return r;
 }
 
+/* A misspelt "false" must not leave a guest with what it was to lose. */
+static int check_boolean(struct check *c, const char *key, const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	if (!keys_is_boolean(key) || !text || !*text || text_to_bool(text) >= 0)
+		return 0;
+	c->path[c->n_path++] = key;
+	return check_complain(c, "expected true or false");
+}
+
 static int check_config(struct check *c, const json_t *value)
 {
 	json_t *object = (json_t *)value; /* jansson's iterators want it so; nothing is changed */
@@ -172,7 +183,9 @@ static int check_config(struct check *c, const json_t *value)
 				      PARSE_ID_MAX);
 	}
 	json_object_foreach (object, key, id) {
-		r = warn_key(c, key);
+		r = check_boolean(c, key, id);
+		if (r == 0)
+			r = warn_key(c, key);
 		if (r < 0)
 			return r;
 	}

@@ -144,7 +144,7 @@ static int load_all(struct store *s)
 	if (r == 0)
 		r = settle(&s->book, &s->publisher, true);
 	if (r == 0)
-		log_info("%zu instances and %zu profiles in force, %zu records rejected",
+		log_info("in force: instances %zu, profiles %zu; records rejected: %zu",
 			 s->book.n_in_force[BOOK_INSTANCES], s->book.n_in_force[BOOK_PROFILES],
 			 count_rejected(&s->book));
 	return r;

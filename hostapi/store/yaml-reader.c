@@ -11,7 +11,7 @@
 
 int yaml_reader_init(struct yaml_reader *y, const char *text, size_t n, struct parse_error *error)
 {
-	*y = (struct yaml_reader){.text = text, .error = error};
+	*y = (struct yaml_reader){.text = text, .n = n, .error = error};
 	if (!yaml_parser_initialize(&y->parser))
 		return -ENOMEM;
 	yaml_parser_set_encoding(&y->parser, YAML_UTF8_ENCODING);
@@ -40,6 +40,19 @@ int yaml_reader_complain(struct yaml_reader *y, const char *what)
 	return parse_error_set(y->error, yaml_reader_place(y), "%s", what);
 }
 
+/* The slip that everybody makes once, and that libyaml does not name. */
+static bool is_tab(const struct yaml_reader *y, struct json_place place)
+{
+	const char *line = y->text, *end = y->text + y->n;
+
+	for (unsigned i = 1; line && i < place.line; i++) {
+		line = memchr(line, '\n', (size_t)(end - line));
+		line = line ? line + 1 : NULL;
+	}
+	return line && place.column > 0 && (size_t)(end - line) >= place.column &&
+	       line[place.column - 1] == '\t';
+}
+
 int yaml_reader_next(struct yaml_reader *y)
 {
 	struct json_place place;
@@ -52,7 +65,8 @@ int yaml_reader_next(struct yaml_reader *y)
 	place = y->parser.error == YAML_READER_ERROR
 			? parse_error_place(y->text, y->parser.problem_offset)
 			: place_of(y->parser.problem_mark);
-	return parse_error_set(y->error, place, "%s", y->parser.problem ?: "not YAML");
+	return parse_error_set(y->error, place, "%s%s", y->parser.problem ?: "not YAML",
+			       is_tab(y, place) ? "; it is a tab, indent with spaces" : "");
 }
 
 int yaml_reader_begin(struct yaml_reader *y)

@@ -14,6 +14,7 @@ struct yaml_reader {
 	yaml_parser_t parser;
 	yaml_event_t event; /* the current one; zero before the first */
 	const char *text;
+	size_t n; /* bytes of text */
 	struct parse_error *error;
 };
 

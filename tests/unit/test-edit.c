@@ -251,9 +251,11 @@ static void test_name_in_two_files(void **state)
 	assert_int_equal(store(f, RECORD_INSTANCE, "web1", "{}", false, NULL, &error),
 			 EDIT_E_INVALID);
 	buf_finish(&error);
-	/* The way out by command. */
+	/* The way out by command, which leaves the instance what it is. */
+	write_file(f, "state/volatile/web1.json", "{}\n");
 	assert_int_equal(edit_delete(f->edit, RECORD_INSTANCE, "web1", &error), 0);
 	assert_false(file_exists(f, "state/instances/web1.json"));
+	assert_true(file_exists(f, "state/volatile/web1.json"));
 	assert_int_equal(edit_load(f->edit, RECORD_INSTANCE, "web1", &loaded, NULL, NULL, &error),
 			 0);
 	write_file(f, "conf/instances/web1.yml", "{}\n");

@@ -175,6 +175,7 @@ static void check_counters(struct check_run *run, const json_t *summary)
 	json_int_t requests = json_integer_value(json_object_get(summary, "requests"));
 	json_int_t refused = json_integer_value(json_object_get(summary, "refused"));
 	json_int_t forbidden = json_integer_value(json_object_get(summary, "forbidden"));
+	json_int_t not_root = json_integer_value(json_object_get(summary, "not_root"));
 
 	if (requests > 0)
 		check_ok(run, "requests since the daemon started: %" JSON_INTEGER_FORMAT, requests);
@@ -189,6 +190,12 @@ static void check_counters(struct check_run *run, const json_t *summary)
 			   refused);
 	if (forbidden > 0)
 		check_note(run, "requests answered 403: %" JSON_INTEGER_FORMAT, forbidden);
+	if (not_root > 0)
+		check_note(
+			run,
+			"connections of others than its root, answered 401: %" JSON_INTEGER_FORMAT
+			"; ask as root in the guest",
+			not_root);
 }
 
 void check_guest(struct check_run *run, const char *name)

@@ -18,7 +18,8 @@
  *   GET    /1.0/metrics                      the same as OpenMetrics text
  * A summary: {name, type, source, state: Running|Stopped|Conflict, ready, profiles: [...], keys: N, devices: N,
  *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null, root: {uid, gid}|null, hostname, instance_id,
- *  conflict: [{instance, kind: match|binding, path}], connections, requests, refused, forbidden}
+ *  conflict: [{instance, kind: match|binding, path}], connections, requests, refused, forbidden,
+ *  not_root}
  */
 #include "api/route.h"
 

@@ -108,7 +108,7 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 	is_running = identity_boot(api->identity, i, &boot);
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:{s:o, s:b}, s:O, s:o, s:s, s:s, s:O, "
-		"s:I, s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I}",
 		"name", instance_name(i), "type", instance_type_name(r->type), "source", r->source,
 		"state",
 		json_array_size(conflict) ? "Conflict"
@@ -121,5 +121,5 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 		snapshot_instance_id(s), "conflict", conflict, "connections",
 		(json_int_t)a->n_connections, "requests", (json_int_t)a->n_requests, "refused",
 		(json_int_t)(a->n_refused_connections + a->n_refused_requests), "forbidden",
-		(json_int_t)a->n_forbidden);
+		(json_int_t)a->n_forbidden, "not_root", (json_int_t)a->n_not_root);
 }

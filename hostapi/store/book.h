@@ -41,12 +41,12 @@ struct directory {
 	int error; /* why it cannot be read; 0: it can */
 };
 
-/* A file's version. Zero: none was seen. */
+/* A file's version: whatever changes in it, changes its ctime. Zero: none was seen. */
 struct stamp {
 	dev_t dev;
 	ino_t ino;
 	off_t size;
-	struct timespec mtime, ctime;
+	struct timespec ctime;
 };
 
 struct source {

@@ -28,18 +28,13 @@
 
 static struct stamp stamp_of(const struct stat *st)
 {
-	return (struct stamp){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
-}
-
-static bool time_equal(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+	return (struct stamp){st->st_dev, st->st_ino, st->st_size, st->st_ctim};
 }
 
 static bool stamp_equal(const struct stamp *a, const struct stamp *b)
 {
 	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-	       time_equal(a->mtime, b->mtime) && time_equal(a->ctime, b->ctime);
+	       a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
 static bool stamp_is_young(const struct stamp *s)

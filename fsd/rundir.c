@@ -64,6 +64,14 @@ static int take_lock(struct rundir *d)
 	return 0;
 }
 
+/* Says which file is in the way, and passes @r on. */
+static int in_the_way(const struct rundir *d, const char *name, int r)
+{
+	if (r == -EEXIST)
+		log_error("\"%s/%s\" is not a socket; remove it", d->path, name);
+	return r;
+}
+
 static int open_all(struct rundir *d)
 {
 	int r = file_mkdirs(d->path, 0755);
@@ -76,13 +84,13 @@ static int open_all(struct rundir *d)
 	r = take_lock(d);
 	if (r < 0)
 		return r;
-	r = remove_socket(d->fd, GUEST_NAME);
+	r = in_the_way(d, GUEST_NAME, remove_socket(d->fd, GUEST_NAME));
 	if (r < 0)
 		return r;
-	d->guest_fd = bind_at(d->path, GUEST_HIDDEN, 0666);
+	d->guest_fd = in_the_way(d, GUEST_HIDDEN, bind_at(d->path, GUEST_HIDDEN, 0666));
 	if (d->guest_fd < 0)
 		return d->guest_fd;
-	d->admin_fd = bind_at(d->path, ADMIN_NAME, 0600);
+	d->admin_fd = in_the_way(d, ADMIN_NAME, bind_at(d->path, ADMIN_NAME, 0600));
 	return d->admin_fd < 0 ? d->admin_fd : 0;
 }
 
@@ -97,11 +105,7 @@ int rundir_open(const char *path, struct rundir *ret)
 	};
 	int r = d.path ? open_all(&d) : -ENOMEM;
 
-	if (r == -EEXIST)
-		log_error("what stands in \"%s\" in the place of our sockets is no socket; remove "
-			  "it",
-			  path);
-	else if (r < 0 && r != -EBUSY)
+	if (r < 0 && r != -EBUSY && r != -EEXIST)
 		log_error("cannot use the run directory \"%s\": %s", path, strerror(-r));
 	if (r < 0)
 		return r;

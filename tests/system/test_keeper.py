@@ -90,7 +90,7 @@ def test_one_daemon_per_directory(daemon, new_daemon):
     second = new_daemon()
     second.dirs["run"] = daemon.dirs["run"]
     status, log = fails_to_start(second)
-    assert status == 1 and f'"{path}" is not a socket' in log
+    assert status == 1 and f'"{daemon.dirs["run"]}" is served by another' in log
     assert ask(daemon) == 500
 
 

@@ -49,27 +49,6 @@ static bool check_record(struct check_run *run, struct change *change, const cha
 	return true;
 }
 
-static void check_rejected(struct check_run *run, const char *name)
-{
-	json_auto_t *rejected = NULL;
-	size_t i;
-	json_t *item;
-
-	if (daemon_get(run->context, "check", "/1.0/rejected", &rejected) != 0)
-		return;
-	json_array_foreach (rejected, i, item) {
-		const char *rejected_name = json_string_value(json_object_get(item, "name"));
-		const char *error = json_string_value(json_object_get(item, "error"));
-
-		if (rejected_name && streq(rejected_name, name))
-			check_fail(run, "rejected: %s; %s is in force until that is corrected",
-				   error ? error : name,
-				   json_is_true(json_object_get(item, "in_force"))
-					   ? "what was there before"
-					   : "nothing of it");
-	}
-}
-
 /* Asks for the summary of what is in force. */
 static bool check_in_force(struct check_run *run, const char *name, bool has_record, json_t **ret)
 {
@@ -202,13 +181,14 @@ void check_guest(struct check_run *run, const char *name)
 {
 	_cleanup_(change_finish) struct change change = {0};
 	json_auto_t *summary = NULL;
-	bool has_record = check_record(run, &change, name);
+	bool has_record = check_record(run, &change, name), is_in_force;
 
 	if (!text_is_name(name))
 		return;
-	if (!check_in_force(run, name, has_record, &summary))
-		return check_rejected(run, name);
+	is_in_force = check_in_force(run, name, has_record, &summary);
 	check_rejected(run, name);
+	if (!is_in_force)
+		return;
 	check_conflicts(run, summary);
 	check_match(run, name, summary);
 	check_counters(run, summary);

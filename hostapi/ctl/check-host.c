@@ -107,26 +107,6 @@ static void check_watches(struct check_run *run, const json_t *store)
 	}
 }
 
-static void check_rejected(struct check_run *run)
-{
-	json_auto_t *rejected = NULL;
-	size_t i;
-	json_t *item;
-
-	if (daemon_get(run->context, "check", "/1.0/rejected", &rejected) != 0)
-		return;
-	json_array_foreach (rejected, i, item) {
-		const char *error = json_string_value(json_object_get(item, "error"));
-
-		check_fail(run, "rejected: %s; %s is in force until that is corrected",
-			   error ? error : "a record",
-			   json_is_true(json_object_get(item, "in_force")) ? "what was there before"
-									   : "nothing of it");
-	}
-	if (json_array_size(rejected) == 0)
-		check_ok(run, "no record is rejected");
-}
-
 static void check_socket(struct check_run *run, const char *name, mode_t wanted)
 {
 	_cleanup_(freep) char *path = NULL;
@@ -163,7 +143,8 @@ void check_host(struct check_run *run)
 		return check_note(run, "records and sockets are not looked at without a daemon; "
 				       "devlxdfs validate checks records");
 	check_watches(run, json_object_get(about, "store"));
-	check_rejected(run);
+	if (check_rejected(run, NULL) == 0)
+		check_ok(run, "no record is rejected");
 	check_socket(run, "sock", 0666);
 	check_socket(run, "admin.sock", 0600);
 }

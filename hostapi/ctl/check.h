@@ -16,6 +16,12 @@ void check_ok(struct check_run *run, const char *format, ...) _printf_(2, 3);
 void check_note(struct check_run *run, const char *format, ...) _printf_(2, 3);
 void check_fail(struct check_run *run, const char *format, ...) _printf_(2, 3);
 
+/*
+ * A FAIL line for each rejected record called @name (NULL: for each). Returns how many, or -1 when the
+ * daemon does not say, which was then said.
+ */
+int check_rejected(struct check_run *run, const char *name);
+
 /* What this host offers and lacks. */
 void check_host(struct check_run *run);
 

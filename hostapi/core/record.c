@@ -8,6 +8,7 @@
 #include "core/record.h"
 
 #include <assert.h>
+#include <fnmatch.h>
 
 #include "core/table.h"
 
@@ -38,6 +39,9 @@ static void free_texts(struct record *r)
 		for (size_t i = 0; r->profiles && i < r->n_profiles; i++)
 			free(r->profiles[i]);
 		free(r->profiles);
+		for (size_t i = 0; r->files && i < r->n_files; i++)
+			free(r->files[i].path);
+		free(r->files);
 		free(r->name);
 		free(r->hostname);
 		free(r->match_cgroup);
@@ -62,21 +66,36 @@ static char *put_text(char **to, const char *text)
 	return start;
 }
 
-int record_pack(struct record *r)
+static size_t packed_size(const struct record *r)
 {
-	size_t n_pointers = r->n_profiles * sizeof(r->profiles[0]);
-	struct record packed = {.n_profiles = r->n_profiles};
-	size_t size = n_pointers + text_size(r->name) + text_size(r->hostname) +
-		      text_size(r->match_cgroup) + text_size(r->source);
-	char *to;
+	size_t size = r->n_files * sizeof(r->files[0]) + r->n_profiles * sizeof(r->profiles[0]) +
+		      text_size(r->name) + text_size(r->hostname) + text_size(r->match_cgroup) +
+		      text_size(r->source);
 
+	for (size_t i = 0; i < r->n_files; i++)
+		size += text_size(r->files[i].path);
 	for (size_t i = 0; i < r->n_profiles; i++)
 		size += text_size(r->profiles[i]);
+	return size;
+}
+
+int record_pack(struct record *r)
+{
+	struct record packed = *r;
+	size_t size = packed_size(r);
+	char *to;
+
 	packed.packed = malloc(size ? size : 1);
 	if (!packed.packed)
 		return -ENOMEM;
-	packed.profiles = packed.packed;
-	to = (char *)packed.packed + n_pointers;
+	/* What wants to be aligned comes first. */
+	packed.files = packed.packed;
+	packed.profiles = (void *)(packed.files + r->n_files);
+	to = (char *)(packed.profiles + r->n_profiles);
+	for (size_t i = 0; i < r->n_files; i++) {
+		packed.files[i] = r->files[i];
+		packed.files[i].path = put_text(&to, r->files[i].path);
+	}
 	for (size_t i = 0; i < r->n_profiles; i++)
 		packed.profiles[i] = put_text(&to, r->profiles[i]);
 	packed.name = put_text(&to, r->name);
@@ -84,12 +103,7 @@ int record_pack(struct record *r)
 	packed.match_cgroup = put_text(&to, r->match_cgroup);
 	packed.source = put_text(&to, r->source);
 	free_texts(r);
-	r->packed = packed.packed;
-	r->profiles = packed.profiles;
-	r->name = packed.name;
-	r->hostname = packed.hostname;
-	r->match_cgroup = packed.match_cgroup;
-	r->source = packed.source;
+	*r = packed;
 	return 0;
 }
 
@@ -137,6 +151,20 @@ static bool profiles_equal(const struct record *a, const struct record *b)
 	return true;
 }
 
+static bool files_equal(const struct record *a, const struct record *b)
+{
+	if (a->n_files != b->n_files)
+		return false;
+	for (size_t i = 0; i < a->n_files; i++) {
+		const struct file_rule *x = &a->files[i], *y = &b->files[i];
+
+		if (!streq(x->path, y->path) || x->mode != y->mode || x->uid != y->uid ||
+		    x->gid != y->gid)
+			return false;
+	}
+	return true;
+}
+
 static bool roots_equal(const struct record *a, const struct record *b)
 {
 	if (!a->has_root || !b->has_root)
@@ -150,5 +178,13 @@ bool record_equal(const struct record *a, const struct record *b)
 	       text_equal(a->name, b->name) &&
 	       text_equal(a->hostname ?: a->name, b->hostname ?: b->name) &&
 	       text_equal(a->match_cgroup, b->match_cgroup) && table_equal(a->config, b->config) &&
-	       devices_equal(a, b) && profiles_equal(a, b);
+	       devices_equal(a, b) && profiles_equal(a, b) && files_equal(a, b);
+}
+
+const struct file_rule *record_file_rule(const struct record *r, const char *path)
+{
+	for (size_t i = r->n_files; i-- > 0;)
+		if (fnmatch(r->files[i].path, path, FNM_PATHNAME) == 0)
+			return &r->files[i];
+	return NULL;
 }

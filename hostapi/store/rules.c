@@ -116,79 +116,117 @@ int rules_check_root(struct check *c, const json_t *value)
 	return warn_others(c, (json_t *)value, known, ARRAY_SIZE(known));
 }
 
-static bool is_mode(const char *text)
+/* Whether it can be the path of something below a directory: not up from it, and not that itself. */
+static bool is_below(const char *text)
+{
+	if (!*text || *text == '/')
+		return false;
+	while (*text) {
+		size_t n = strcspn(text, "/");
+
+		if (n > 0 && n <= 2 && strspn(text, ".") == n)
+			return false;
+		text += n + (text[n] == '/');
+	}
+	return true;
+}
+
+static int set_path(struct check *c, const char *text, struct file_rule *rule)
+{
+	if (strlen(text) > RULES_PATTERN_MAX)
+		return check_complain(c, "larger than %d bytes", RULES_PATTERN_MAX);
+	if (!is_below(text))
+		return check_complain(c, "expected a path below the instance's directory, without "
+					 "\".\" and \"..\", as in config/user.*");
+	rule->path = strdup(text);
+	return rule->path ? 0 : -ENOMEM;
+}
+
+static int set_mode(struct check *c, const char *text, struct file_rule *rule)
 {
 	size_t n = strlen(text);
+	/* These digits have no bit to execute; other bits stand in a fourth one. */
+	bool is_good = (n == 3 || (n == 4 && *text == '0')) && strspn(text, "0246") == n;
 
-	return n >= 3 && n <= 4 && strspn(text, "01234567") == n && (n == 3 || *text == '0');
+	if (!is_good)
+		return check_complain(c, "expected an octal mode of read and write bits as a "
+					 "string, as in \"0440\"");
+	rule->mode = 0;
+	for (; *text; text++)
+		rule->mode = rule->mode << 3 | (uint32_t)(*text - '0');
+	return 0;
 }
 
-/* UID or UID:GID, ids inside the guest. */
-static bool is_owner(const char *text)
+static int set_owner(struct check *c, const char *text, struct file_rule *rule)
 {
-	char uid[16];
 	size_t n = strcspn(text, ":");
-	uint64_t id;
+	uint64_t uid, gid;
+	char word[16];
 
-	if (n >= sizeof(uid))
-		return false;
-	memcpy(uid, text, n);
-	uid[n] = '\0';
-	return text_to_u64(uid, 0, ID_MAX, &id) == 0 &&
-	       (!text[n] || text_to_u64(text + n + 1, 0, ID_MAX, &id) == 0);
-}
-
-static bool is_path(const char *text)
-{
-	return *text && *text != '/';
+	snprintf(word, sizeof(word), "%.*s", (int)n, text);
+	if (n >= sizeof(word) || text_to_u64(word, 0, ID_MAX, &uid) < 0 ||
+	    text_to_u64(text[n] ? text + n + 1 : word, 0, ID_MAX, &gid) < 0)
+		return check_complain(c, "expected \"UID\" or \"UID:GID\"");
+	rule->uid = (uint32_t)uid;
+	rule->gid = (uint32_t)gid;
+	return 0;
 }
 
 static const struct {
 	const char *name;
-	bool (*is_good)(const char *text);
-	const char *wanted;
+	int (*set)(struct check *c, const char *text, struct file_rule *rule);
 } rule_members[] = {
-	{"path", is_path, "expected a path below the instance's directory, as in config/user.*"},
-	{"mode", is_mode, "expected an octal mode as a string, as in \"0440\""},
-	{"owner", is_owner, "expected \"UID\" or \"UID:GID\""},
+	{"path", set_path},
+	{"mode", set_mode},
+	{"owner", set_owner},
 };
 
-static int check_rule(struct check *c, json_t *rule)
+static int check_rule(struct check *c, json_t *object, struct file_rule *rule)
 {
 	const char *known[ARRAY_SIZE(rule_members)];
 
-	if (!json_is_object(rule))
-		return check_complain_type(c, "an object", rule);
-	if (!json_is_string(json_object_get(rule, "path")))
+	if (!json_is_object(object))
+		return check_complain_type(c, "an object", object);
+	if (!json_is_string(json_object_get(object, "path")))
 		return check_complain(c, "expected a member path that is a string");
+	rule->mode = FILE_RULE_MODE;
 	for (size_t i = 0; i < ARRAY_SIZE(rule_members); i++) {
-		json_t *value = enter(c, rule, rule_members[i].name);
+		json_t *value = enter(c, object, rule_members[i].name);
+		int r;
 
 		known[i] = rule_members[i].name;
 		if (!value)
 			continue;
 		if (!json_is_string(value))
 			return check_complain_type(c, "a string", value);
-		if (strlen(json_string_value(value)) != json_string_length(value) ||
-		    !rule_members[i].is_good(json_string_value(value)))
-			return check_complain(c, "%s", rule_members[i].wanted);
+		if (strlen(json_string_value(value)) != json_string_length(value))
+			return check_complain(c, "expected text without a NUL");
+		r = rule_members[i].set(c, json_string_value(value), rule);
+		if (r < 0)
+			return r;
 		c->n_path--;
 	}
-	return warn_others(c, rule, known, ARRAY_SIZE(known));
+	return warn_others(c, object, known, ARRAY_SIZE(known));
 }
 
 int rules_check_files(struct check *c, const json_t *value)
 {
+	struct record *record = c->record;
+	size_t n = json_array_size(value), i;
 	json_t *rule;
-	size_t i;
 
+	if (n > RULES_FILES_MAX)
+		return check_complain(c, "more than %d rules", RULES_FILES_MAX);
+	record->files = calloc(n ? n : 1, sizeof(*record->files));
+	if (!record->files)
+		return -ENOMEM;
 	json_array_foreach (value, i, rule) {
 		char index[24];
 		int r;
 
 		snprintf(index, sizeof(index), "%zu", i);
 		c->path[c->n_path++] = index;
-		r = check_rule(c, rule);
+		r = check_rule(c, rule, &record->files[record->n_files++]);
 		if (r < 0)
 			return r;
 		c->n_path--;

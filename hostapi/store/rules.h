@@ -14,5 +14,9 @@ int rules_check_match(struct check *c, const json_t *value);
 /* {uid: N, gid: N}; gid is the uid when left out. */
 int rules_check_root(struct check *c, const json_t *value);
 
-/* [{path, mode, owner}]: checked, kept by nobody before the tree reads it. */
+/* Most rules in `files` of a record, and bytes of a rule's pattern. */
+#define RULES_FILES_MAX   1024
+#define RULES_PATTERN_MAX 4096
+
+/* [{path: PATTERN, mode: "0440", owner: "UID:GID"}]; without mode and owner only the guest's root may read. */
 int rules_check_files(struct check *c, const json_t *value);

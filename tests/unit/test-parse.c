@@ -7,9 +7,11 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "alloc.h"
 #include "core/settings.h"
 #include "core/table.h"
 #include "store/parse.h"
+#include "store/rules.h"
 
 #define JSON RECORD_JSON
 #define YAML RECORD_YAML
@@ -47,6 +49,12 @@ static char *complaint(enum record_format format, const char *text, uint32_t max
 	assert_int_equal(parse_error_format(&error, "f", &b), 0);
 	return buf_steal(&b, NULL);
 }
+
+#define BELOW                                                                                      \
+	"expected a path below the instance's directory, without \".\" and \"..\", as in "         \
+	"config/user.*"
+#define MODE  "expected an octal mode of read and write bits as a string, as in \"0440\""
+#define OWNER "expected \"UID\" or \"UID:GID\""
 
 static const struct {
 	enum record_format format;
@@ -144,19 +152,38 @@ static const struct {
 	 "f:1:14: hostname: expected a host name: letters, digits, '-', '_' and '.'"},
 	{JSON, "{\"files\": [1]}", "f:1:12: files[0]: expected an object, found a number"},
 	{JSON, "{\"files\": [{}]}", "f:1:12: files[0]: expected a member path that is a string"},
-	{JSON, "{\"files\": [{\"path\": \"/x\"}]}",
-	 "f:1:21: files[0].path: expected a path below the instance's directory, as in "
-	 "config/user.*"},
+	{JSON, "{\"files\": {}}", "f:1:11: files: expected a list, found an object"},
+	{JSON, "{\"files\": [{\"path\": null}]}",
+	 "f:1:12: files[0]: expected a member path that is a string"},
+	{JSON, "{\"files\": [{\"path\": \"/secret\"}]}", "f:1:21: files[0].path: " BELOW},
+	{JSON, "{\"files\": [{\"path\": \"\"}]}", "f:1:21: files[0].path: " BELOW},
+	{YAML, "files: [{path: ..}]\n", "f:1:16: files[0].path: " BELOW},
+	{YAML, "files: [{path: config/../secret}]\n", "f:1:16: files[0].path: " BELOW},
+	{YAML, "files: [{path: ./secret}]\n", "f:1:16: files[0].path: " BELOW},
+	{YAML, "files: [{path: secret/.}]\n", "f:1:16: files[0].path: " BELOW},
+	{JSON, "{\"files\": [{\"path\": \"secret\\u0000\"}]}",
+	 "f:1:21: files[0].path: expected text without a NUL"},
 	{JSON, "{\"files\": [{\"path\": \"x\", \"mode\": 292}]}",
 	 "f:1:34: files[0].mode: expected a string, found a number"},
-	{YAML, "files:\n- {path: x, mode: 0888}\n",
-	 "f:2:19: files[0].mode: expected an octal mode as a string, as in \"0440\""},
-	{YAML, "files:\n- {path: x}\n- {path: y, mode: 4755}\n",
-	 "f:3:19: files[1].mode: expected an octal mode as a string, as in \"0440\""},
-	{YAML, "files:\n- {path: x, owner: root}\n",
-	 "f:2:20: files[0].owner: expected \"UID\" or \"UID:GID\""},
-	{YAML, "files:\n- {path: x, owner: \"0:4294967295\"}\n",
-	 "f:2:20: files[0].owner: expected \"UID\" or \"UID:GID\""},
+	{YAML, "files:\n- {path: x, mode: 0888}\n", "f:2:19: files[0].mode: " MODE},
+	{YAML, "files:\n- {path: x}\n- {path: y, mode: 4755}\n", "f:3:19: files[1].mode: " MODE},
+	{YAML, "files: [{path: x, mode: 04755}]\n", "f:1:25: files[0].mode: " MODE},
+	{YAML, "files: [{path: x, mode: 0555}]\n", "f:1:25: files[0].mode: " MODE},
+	{YAML, "files: [{path: x, mode: 0601}]\n", "f:1:25: files[0].mode: " MODE},
+	{YAML, "files: [{path: x, mode: 44}]\n", "f:1:25: files[0].mode: " MODE},
+	{YAML, "files: [{path: x, mode: rw-r--r--}]\n", "f:1:25: files[0].mode: " MODE},
+	{YAML, "files: [{path: x, mode: \"\"}]\n", "f:1:25: files[0].mode: " MODE},
+	{YAML, "files:\n- {path: x, owner: root}\n", "f:2:20: files[0].owner: " OWNER},
+	{YAML, "files:\n- {path: x, owner: \"0:4294967295\"}\n", "f:2:20: files[0].owner: " OWNER},
+	{YAML, "files: [{path: x, owner: \"33:\"}]\n", "f:1:26: files[0].owner: " OWNER},
+	{YAML, "files: [{path: x, owner: \":33\"}]\n", "f:1:26: files[0].owner: " OWNER},
+	{YAML, "files: [{path: x, owner: \"1:2:3\"}]\n", "f:1:26: files[0].owner: " OWNER},
+	{YAML, "files: [{path: x, owner: -1}]\n", "f:1:26: files[0].owner: " OWNER},
+	{YAML, "files: [{path: x, owner: \"00000000000000000001\"}]\n",
+	 "f:1:26: files[0].owner: " OWNER},
+	{YAML, "files: [{path: x, owner: \"\"}]\n", "f:1:26: files[0].owner: " OWNER},
+	{JSON, "{\"files\": [{\"path\": \"x\", \"owner\": 33}]}",
+	 "f:1:35: files[0].owner: expected a string, found a number"},
 };
 
 static void test_complaints(void **state)
@@ -314,6 +341,7 @@ static void test_all_members(void **state)
 	assert_int_equal(r->root_uid, 100000);
 	assert_int_equal(r->root_gid, 200000);
 	assert_string_equal(r->hostname, "web1.example.org");
+	assert_int_equal(r->n_files, 2);
 	record_unref(r);
 }
 
@@ -335,9 +363,96 @@ static void test_defaults(void **state)
 		assert_null(r->hostname);
 		assert_null(r->match_cgroup);
 		assert_false(r->match_mount || r->has_root);
-		assert_int_equal(table_size(r->config) + r->n_devices, 0);
+		assert_int_equal(table_size(r->config) + r->n_devices + r->n_files, 0);
 		record_unref(r);
 	}
+}
+
+static void test_files(void **state)
+{
+	static const char yaml[] =
+		"files:\n"
+		"- {path: config/user.*, mode: 0444, owner: 33:44}\n"
+		"- {path: '*', mode: \"660\"}\n"
+		"- {path: devices/eth0/.../..x/.y, owner: 4294967294}\n"
+		"- {path: meta-data, mode: ~, owner: ~}\n"
+		"- {path: \"config/user.\\x01/\u00e9\", mode: 0000, owner: 007:0}\n";
+	static const struct file_rule expected[] = {
+		{(char *)"config/user.*", 0444, 33, 44},
+		{(char *)"*", 0660, 0, 0},
+		{(char *)"devices/eth0/.../..x/.y", 0400, 4294967294, 4294967294},
+		{(char *)"meta-data", 0400, 0, 0},
+		{(char *)"config/user.\x01/\u00e9", 0, 7, 0},
+	};
+	struct record *r = parse(RECORD_INSTANCE, YAML, yaml, NULL);
+
+	assert_int_equal(r->n_files, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		assert_string_equal(r->files[i].path, expected[i].path);
+		assert_int_equal(r->files[i].mode, expected[i].mode);
+		assert_int_equal(r->files[i].uid, expected[i].uid);
+		assert_int_equal(r->files[i].gid, expected[i].gid);
+	}
+	assert_int_equal(record_file_rule(r, "meta-data")->mode, 0400);
+	record_unref(r);
+}
+
+/* A record with @n rules, the pattern of the first one being @n_pattern long. */
+static char *many_files(int n, int n_pattern)
+{
+	struct buf b = {0};
+
+	assert_int_equal(buf_printf(&b, "{\"files\": [{\"path\": \"%0*d\"}", n_pattern, 0), 0);
+	for (int i = 1; i < n; i++)
+		assert_int_equal(buf_puts(&b, ", {\"path\": \"x\"}"), 0);
+	assert_int_equal(buf_puts(&b, "]}"), 0);
+	return buf_steal(&b, NULL);
+}
+
+static void test_limits_of_files(void **state)
+{
+	char *text = many_files(RULES_FILES_MAX, RULES_PATTERN_MAX), *said;
+	struct record *r = parse(RECORD_INSTANCE, JSON, text, NULL);
+
+	assert_int_equal(r->n_files, 1024);
+	assert_int_equal(strlen(r->files[0].path), 4096);
+	record_unref(r);
+	free(text);
+	text = many_files(RULES_FILES_MAX + 1, 1);
+	said = complaint(JSON, text, 1 << 20);
+	assert_string_equal(said, "f:1:11: files: more than 1024 rules");
+	free(said);
+	free(text);
+	text = many_files(1, RULES_PATTERN_MAX + 1);
+	said = complaint(JSON, text, 1 << 20);
+	assert_string_equal(said, "f:1:21: files[0].path: larger than 4096 bytes");
+	free(said);
+	free(text);
+}
+
+/* Whatever runs out, the record is there whole or not at all. */
+static void test_no_memory(void **state)
+{
+	static const char text[] =
+		"{\"config\": {\"user.a\": \"b\"}, \"devices\": {\"d\": {\"type\": \"nic\"}},"
+		"\"hostname\": \"w\", \"match\": {\"cgroup\": \"/w\"}, \"root\": {\"uid\": 1},"
+		"\"files\": [{\"path\": \"config/*\", \"mode\": \"0444\"}, {\"path\": \"x\"}]}";
+	_cleanup_(parse_error_finish) struct parse_error error = {0};
+	struct record *r = NULL;
+	struct settings limits;
+	int e = 0, n_failed = 0;
+
+	settings_init(&limits);
+	ALLOC_WALK(e == -ENOMEM && ++n_failed)
+	{
+		e = parse_record(RECORD_INSTANCE, JSON, "web1", "f", text, strlen(text), &limits,
+				 &r, NULL, &error);
+		assert_true(e == 0 || (e == -ENOMEM && !r));
+	}
+	assert_int_equal(e, 0);
+	assert_true(n_failed > 10);
+	assert_int_equal(r->n_files, 2);
+	record_unref(r);
 }
 
 static void test_mount_and_root(void **state)
@@ -477,6 +592,9 @@ int main(void)
 		cmocka_unit_test(test_too_many_reals),
 		cmocka_unit_test(test_all_members),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_limits_of_files),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_mount_and_root),
 		cmocka_unit_test(test_lxd_record),
 		cmocka_unit_test(test_warnings),

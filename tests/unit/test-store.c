@@ -147,6 +147,24 @@ static void test_changes_are_told(void **state)
 	assert_seen(f, "+a ~a ");
 }
 
+/* A rule is no difference that a guest is told of, and in force all the same. */
+static void test_rules_about_files(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(snapshot_unrefp) struct snapshot *s = NULL;
+	const struct file_rule *rule;
+
+	write_file(f, "conf/instances/a.yaml", "files: []\n");
+	assert_int_equal(start(f), 0);
+	write_file(f, "conf/instances/a.yaml", "files: [{path: meta-data, mode: 0444}]\n");
+	assert_int_equal(load(f, RECORD_INSTANCE, "a"), 0);
+	s = snapshot_of(f, "a");
+	assert_non_null(s);
+	rule = record_file_rule(snapshot_record(s), "meta-data");
+	assert_non_null(rule);
+	assert_int_equal(rule->mode, 0444);
+}
+
 static void test_delete_is_believed_when_told(void **state)
 {
 	struct fixture *f = *state;
@@ -359,6 +377,7 @@ int main(void)
 		TEST(test_last_good_state_stays),
 		TEST(test_a_version_is_talked_of_once),
 		TEST(test_changes_are_told),
+		TEST(test_rules_about_files),
 		TEST(test_delete_is_believed_when_told),
 		TEST(test_missing_directory_keeps_records),
 		TEST(test_name_in_both),

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 
@@ -48,7 +49,8 @@ struct record {
 	char *name;
 	char *hostname; /* NULL: the name */
 	char *match_cgroup; /* path below the cgroup2 root, normalised, "/x/y"; NULL when not matched so */
-	char *source; /* the file it came from, for messages */
+	char *source;            /* the file it came from, for messages */
+	struct timespec written; /* when that file was; zero without one */
 	struct table *config;
 	size_t n_devices, n_profiles, n_files;
 	struct device *devices;  /* sorted by name */
@@ -68,7 +70,7 @@ struct record *record_ref(struct record *r);
 struct record *record_unref(struct record *r); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct record *, record_unref);
 
-/* Whether both say the same about the guest, wherever they were written. */
+/* Whether both say the same about the guest. When and where they were written is not looked at. */
 bool record_equal(const struct record *a, const struct record *b);
 
 /*

@@ -129,6 +129,7 @@ static int look(struct book *b, struct entry *e, struct source *s, int fd, enum 
 	_cleanup_(buf_finish) struct buf file = {0};
 	struct stat st = {0}; /* stays so when the file cannot be reached */
 	struct stamp stamp;
+	int r;
 
 	if (book_put_file(e, s, &file) < 0)
 		return -ENOMEM;
@@ -146,7 +147,10 @@ static int look(struct book *b, struct entry *e, struct source *s, int fd, enum 
 	e->is_reread = e->is_reread || !stamp_equal(&s->stamp, &stamp);
 	s->stamp = stamp;
 	s->is_fresh = stamp_is_young(&stamp);
-	return read_source(b, e, s, fd, file.data);
+	r = read_source(b, e, s, fd, file.data);
+	if (r == 0 && s->record)
+		s->record->written = st.st_mtim;
+	return r;
 }
 
 /* The entry and source that stand for @file, made if missing. Returns 1, 0 when it stands for nothing, or -ENOMEM. */

@@ -147,6 +147,44 @@ static void test_changes_are_told(void **state)
 	assert_seen(f, "+a ~a ");
 }
 
+static void set_time(struct fixture *f, const char *name, time_t seconds)
+{
+	const struct timespec times[] = {{seconds, 5}, {seconds, 5}};
+	_cleanup_(freep) char *path = scratch_path(&f->scratch, name);
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static struct timespec time_of(struct fixture *f, const char *name)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = snapshot_of(f, name);
+
+	assert_non_null(s);
+	return snapshot_record(s)->written;
+}
+
+/* A touch changes nothing: the record in force has the time at which it became what it is. */
+static void test_time_of_a_record(void **state)
+{
+	struct fixture *f = *state;
+
+	write_file(f, "state/instances/a.json", "{}");
+	set_time(f, "state/instances/a.json", 1000000000);
+	assert_int_equal(start(f), 0);
+	assert_int_equal(time_of(f, "a").tv_sec, 1000000000);
+	assert_int_equal(time_of(f, "a").tv_nsec, 5);
+	set_time(f, "state/instances/a.json", 1000000001);
+	assert_int_equal(load(f, RECORD_INSTANCE, "a"), 0);
+	assert_int_equal(time_of(f, "a").tv_sec, 1000000000);
+	assert_seen(f, "+a ");
+
+	write_file(f, "state/instances/a.json", "{\"config\": {\"user.x\": \"1\"}}");
+	set_time(f, "state/instances/a.json", 1000000002);
+	assert_int_equal(load(f, RECORD_INSTANCE, "a"), 0);
+	assert_int_equal(time_of(f, "a").tv_sec, 1000000002);
+	assert_seen(f, "~a ");
+}
+
 /* A rule is no difference that a guest is told of, and in force all the same. */
 static void test_rules_about_files(void **state)
 {
@@ -377,6 +415,7 @@ int main(void)
 		TEST(test_last_good_state_stays),
 		TEST(test_a_version_is_talked_of_once),
 		TEST(test_changes_are_told),
+		TEST(test_time_of_a_record),
 		TEST(test_rules_about_files),
 		TEST(test_delete_is_believed_when_told),
 		TEST(test_missing_directory_keeps_records),

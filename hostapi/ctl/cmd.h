@@ -14,6 +14,7 @@ struct command_group cmd_list_group(void);
 struct command_group cmd_config_group(void);
 struct command_group cmd_device_group(void);
 struct command_group cmd_profile_group(void);
+struct command_group cmd_files_group(void);
 struct command_group cmd_transfer_group(void);
 struct command_group cmd_apply_group(void);
 struct command_group cmd_daemon_group(void);

@@ -350,6 +350,104 @@ def test_override(web1):
     assert web1.record("web1")["devices"]["root"] == {"type": "disk", "path": "/", "size": "5"}
 
 
+# --- rules about files
+
+def test_files(web1):
+    assert web1.ok("files", "show", "web1", "-f", "csv") == ""
+    web1.write("files", "set", "web1", "config/*", "0444")
+    web1.write("files", "set", "web1", "config/user.db", "0440", "33")
+    web1.write("files", "set", "web1", "meta-data", "644", "33:44")
+    assert web1.record("web1")["files"] == [
+        {"path": "config/*", "mode": "0444"},
+        {"path": "config/user.db", "mode": "0440", "owner": "33"},
+        {"path": "meta-data", "mode": "644", "owner": "33:44"}]
+    # In its place, and without an owner it is the guest's root again.
+    web1.write("files", "set", "web1", "config/user.db", "0400")
+    assert web1.record("web1")["files"][1] == {"path": "config/user.db", "mode": "0400"}
+    assert web1.ok("files", "show", "web1", "-f", "csv") == \
+        "config/*,0444,0:0\nconfig/user.db,0400,0:0\nmeta-data,644,33:44\n"
+    table = web1.ok("files", "show", "web1").splitlines()
+    assert table[1].split() == "| PATTERN | MODE | OWNER |".split() and len(table) == 7
+    web1.write("files", "unset", "web1", "config/*")
+    assert json.loads(web1.ok("files", "show", "web1", "--format", "json")) == [
+        {"path": "config/user.db", "mode": "0400", "owner": "0:0"},
+        {"path": "meta-data", "mode": "644", "owner": "33:44"}]
+
+
+def test_files_that_stand_twice(web1):
+    """Of two rules with one pattern the last one counts, and none of them is left behind."""
+    web1.write("config", "edit", "web1", input=json.dumps({"files": [
+        {"path": "config/a", "mode": "0444"}, {"path": "config/*"}, {"path": "config/a"}]}))
+    web1.write("files", "set", "web1", "config/a", "0440")
+    assert web1.ok("files", "show", "web1", "-f", "csv") == \
+        "config/a,0444,0:0\nconfig/*,0400,0:0\nconfig/a,0440,0:0\n"
+    web1.write("files", "unset", "web1", "config/a")
+    assert web1.record("web1")["files"] == [{"path": "config/*"}]
+
+
+@pytest.mark.parametrize("status, words, args", [
+    (REFUSED, r"web1: files\[1\]\.mode: expected an octal mode", ["set", "web1", "config/*", "0777"]),
+    (REFUSED, r"files\[1\]\.mode: expected an octal mode", ["set", "web1", "config/*", "rw-r--r--"]),
+    (REFUSED, r"files\[1\]\.mode: expected an octal mode", ["set", "web1", "0440", "config/*"]),
+    (REFUSED, r"files\[1\]\.mode: expected an octal mode", ["set", "web1", "config/*", "33:33", "440"]),
+    (REFUSED, r'files\[1\]\.owner: expected "UID"', ["set", "web1", "config/*", "0440", "www-data"]),
+    (REFUSED, r'files\[1\]\.owner: expected "UID"', ["set", "web1", "config/*", "0440", "33:"]),
+    (REFUSED, r"files\[1\]\.path: expected a path below", ["set", "web1", "/dev/lxd/meta-data", "0444"]),
+    (REFUSED, r"files\[1\]\.path: expected a path below", ["set", "web1", "config/../state", "0444"]),
+    (REFUSED, r"files\[1\]\.path: expected a path below", ["set", "web1", "", "0444"]),
+    (REFUSED, r"files\[1\]\.path: larger than 4096", ["set", "web1", "x" * 4097, "0444"]),
+    (REFUSED, "not UTF-8", ["set", "web1", b"config/\xff", "0444"]),
+    (REFUSED, 'no such record; did you mean "web1"', ["set", "web2", "config/*", "0444"]),
+    (REFUSED, 'no such record; did you mean "web1"', ["show", "web2"]),
+    (REFUSED, 'no rule has the pattern "config/users"; did you mean "config/user"',
+     ["unset", "web1", "config/users"]),
+    (REFUSED, 'no rule has the pattern "meta-data"; see devlxdfs files show',
+     ["unset", "web1", "meta-data"]),
+    (USAGE, "expected NAME PATTERN MODE", ["set", "web1", "config/*"]),
+    (USAGE, "too many words", ["set", "web1", "config/*", "0440", "33", "33"]),
+    (USAGE, "expected NAME PATTERN", ["unset", "web1"]),
+    (USAGE, "none of table, json, yaml and csv", ["show", "web1", "-f", "xml"]),
+    (USAGE, 'unset', ["unst", "web1", "config/*"]),
+])
+def test_files_refuse(web1, status, words, args):
+    web1.write("files", "set", "web1", "config/user", "0444")
+    web1.fails(status, words, "files", *args)
+
+
+@pytest.mark.parametrize("pattern, words", [
+    ("confg/user.db", 'matches no file; did you mean "config/user.db"'),
+    ("meta_data", 'did you mean "meta-data"'),
+    ("user.db", "matches no file; they are below config and devices"),
+    ("1.0/config", "they are below config and devices"),
+    ("config/", '"config/" matches no file'),
+    ("config//user.db", '"config//user.db" matches no file'),
+])
+def test_files_warn(web1, pattern, words):
+    done = web1.run("files", "set", "web1", pattern, "0444")
+    assert done.returncode == NOT_LOADED and words in done.stderr
+    assert web1.record("web1")["files"] == [{"path": pattern, "mode": "0444"}]
+
+
+@pytest.mark.parametrize("pattern", [
+    "config/user.db", "devices/eth0/hwaddr", "meta-data", "devices.json", "state", "events", "*",
+    "*/*", "c*/user.*", "[cd]*/x", "config/user.a%2Fb"])
+def test_files_do_not_warn(web1, pattern):
+    assert "matches no file" not in web1.run("files", "set", "web1", pattern, "0444").stderr
+
+
+@pytest.mark.parametrize("files, shown", [
+    ("5", None), ("{}", None), ("~", ""), ("[]", ""),
+    ("[x, {path: [], mode: {}, owner: ~}]", "?,0400,0:0\n?,?,0:0\n"),
+])
+def test_files_of_a_bad_record(web1, files, shown):
+    path = web1.directory / "conf" / "instances" / "bad.yaml"
+    web1.conf(path.name, f"files: {files}\n")
+    if shown is None:
+        web1.fails(REFUSED, "bad: its files are not a list", "files", "show", "bad")
+    else:
+        assert web1.ok("files", "show", "bad", "-f", "csv") == shown
+
+
 # --- profiles
 
 def test_profiles(web1):
@@ -408,6 +506,7 @@ CHANGES = [
     ("config", "set", "op1", "user.a=1"), ("config", "unset", "op1", "user.n"),
     ("config", "device", "add", "op1", "x", "nic"), ("config", "edit", "op1"),
     ("profile", "add", "op1", "default"), ("profile", "assign", "op1", "default"),
+    ("files", "set", "op1", "config/*", "0444"), ("files", "unset", "op1", "config/*"),
     ("delete", "op1"), ("rename", "op1", "x"),
 ]
 
@@ -707,7 +806,8 @@ def test_completion(ctl, tmp_path):
     script.write_text(ctl.ok("completion", "bash"))
     tries = {"": "config", "conf": "config", "config d": "device", "config device o": "override",
              "create --c": "--cgroup", "--conf-dir /x prof": "profile", "profile device ": "add",
-             "profile rm --": "--help", "ls --f": "--format"}
+             "profile rm --": "--help", "ls --f": "--format", "files ": "unset",
+             "files show --": "--format"}
     ask = """source "$1"; shift
         COMP_WORDS=(devlxdfs "$@"); COMP_CWORD=$#; _devlxdfs 2>/dev/null; echo "${COMPREPLY[@]}" """
     for line, wanted in tries.items():

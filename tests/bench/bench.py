@@ -15,39 +15,17 @@ import contextlib
 import json
 import os
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+from rounds import MANY, SECONDS, Yardstick, interleaved, median, pin, ratio
 
-from daemon import Daemon, descriptors_of, memory_of  # noqa: E402
-from guest import Guest  # noqa: E402
-from here import BUILD, PYTHON  # noqa: E402
+from daemon import Daemon, descriptors_of, memory_of
+from guest import Guest
+from here import BUILD, PYTHON
 
-QUICK = "--quick" in sys.argv[1:]
-ROUNDS, SECONDS, MANY = (3, 1, 1000) if QUICK else (7, 2, 10000)
 PATH = "/1.0/config/user.role"
 KEYS = {f"user.key{i:02}": f"value {i} of a record that is like others" for i in range(50)}
-
-
-class Yardstick:
-    """A server that knows nobody, at NAME.sock; its input is the daemon's own reply for PATH."""
-
-    def __init__(self, directory, name, reply, *arguments):
-        self.sock = os.path.join(directory, f"{name}.sock")
-        self.process = subprocess.Popen([f"{BUILD}/tests/bench/{name}", self.sock, *arguments],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        with contextlib.suppress(BrokenPipeError):  # bare does not read it
-            self.process.stdin.write(reply)
-            self.process.stdin.close()
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def raw_reply(guest):
@@ -72,26 +50,6 @@ MODES = {"keep-alive, 1 client": (), "new connection, 1 client": ("-n",),
          "keep-alive, 16 clients": ("-c", "16"), "new connection, 16 clients": ("-n", "-c", "16")}
 
 
-def rounds(guest):
-    """{mode: {socket: [result, ...]}}, interleaved."""
-    results = {mode: {"echo": [], "bare": [], "sock": []} for mode in MODES}
-    for _ in range(ROUNDS):
-        for mode, options in MODES.items():
-            for socket, taken in results[mode].items():
-                taken.append(load(guest, socket, *options))
-    return results
-
-
-def median(results, field="rate"):
-    return statistics.median(result[field] for result in results)
-
-
-def ratio(taken, yardstick="echo"):
-    """Median of each round's own ratio: what else the machine did then, it did to both."""
-    return statistics.median(ours["rate"] / theirs["rate"]
-                             for ours, theirs in zip(taken["sock"], taken[yardstick]))
-
-
 def show_rates(title, results):
     print(f"\n{title}\n")
     print("| | echo/s | libmicrohttpd alone/s | devlxdfs/s | to echo | to libmicrohttpd "
@@ -100,8 +58,9 @@ def show_rates(title, results):
     for mode, taken in results.items():
         ours = taken["sock"]
         print(f"| {mode} | {median(taken['echo']):,.0f} | {median(taken['bare']):,.0f} "
-              f"| {median(ours):,.0f} | {ratio(taken):.2f} | {ratio(taken, 'bare'):.2f} "
-              f"| {median(ours, 'p50_us')} | {median(ours, 'p99_us')} |")
+              f"| {median(ours):,.0f} | {ratio(ours, taken['echo']):.2f} "
+              f"| {ratio(ours, taken['bare']):.2f} | {median(ours, 'p50_us'):.1f} "
+              f"| {median(ours, 'p99_us'):.1f} |")
 
 
 def show_memory(title, daemon, record_bytes=0):
@@ -147,15 +106,16 @@ def measured(directory, guest, n_records):
         guest.attach(daemon)
         reply = raw_reply(guest)
         for name, arguments in ("echo", ()), ("bare", ("frontend",)):
-            yardstick = Yardstick(directory, name, reply, *arguments)
-            running.callback(yardstick.stop)
-            guest.mount(yardstick.sock, f"/dev/lxd/{name}")
-        yield rounds(guest), started, record_bytes, daemon
+            socket = os.path.join(directory, f"{name}.sock")
+            running.callback(Yardstick(name, socket, *arguments, input=reply).stop)
+            guest.mount(socket, f"/dev/lxd/{name}")
+        results = interleaved(MODES, ("echo", "bare", "sock"),
+                              lambda mode, socket: load(guest, socket, *MODES[mode]))
+        yield results, started, record_bytes, daemon
 
 
 def main():
-    if "--spread" not in sys.argv[1:]:
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pin()
     directory = tempfile.mkdtemp(prefix="devlxdfs-bench-")
     guest = Guest(BUILD, "web1")
     memory = "| | worker RSS MB | worker PSS MB | keeper RSS MB | keeper PSS MB | descriptors " \
@@ -174,7 +134,8 @@ def main():
             print(f"\nStart with {MANY:,} records: {started:.2f} s")
         print()
         for mode in MODES:
-            cost = ratio(one[mode]) / ratio(many[mode])
+            cost = (ratio(one[mode]["sock"], one[mode]["echo"])
+                    / ratio(many[mode]["sock"], many[mode]["echo"]))
             print(f"{mode}: {MANY:,} instances cost {cost:.2f} times what one costs")
     finally:
         guest.close()

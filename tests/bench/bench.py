@@ -127,7 +127,8 @@ def main():
             show_memory("1 guest", daemon)
             print(f"\nDescriptors of the worker: {descriptors_of(daemon.worker_pid)} with 1 guest, "
                   f"{hold_guests(daemon, 20)} with 20 idle guests more")
-        with measured(os.path.join(directory, "many"), guest, MANY) as (many, started, size, daemon):
+        with measured(os.path.join(directory, "many"), guest, MANY) as (many, started, size,
+                                                                       daemon):
             show_rates(f"{MANY:,} instances registered", many)
             print("\n" + memory)
             show_memory(f"{MANY:,} records of 50 keys, {size / 1e6:.1f} MB", daemon, size)

@@ -32,6 +32,23 @@ int text_to_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 	return 0;
 }
 
+int text_next_u64(const char **rest, uint64_t max, uint64_t *ret)
+{
+	const char *p = *rest + strspn(*rest, " \t");
+	size_t n = strspn(p, "0123456789");
+	char number[24];
+	int r;
+
+	if (n >= sizeof(number))
+		return -ERANGE;
+	memcpy(number, p, n);
+	number[n] = '\0';
+	r = text_to_u64(number, 0, max, ret);
+	if (r == 0)
+		*rest = p + n;
+	return r;
+}
+
 int text_to_bool(const char *text)
 {
 	static const char *const truths[] = {"1", "true", "yes", "on"};

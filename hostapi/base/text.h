@@ -16,6 +16,12 @@
 int text_to_u64(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 
 /*
+ * The next of several numbers in a line: steps over blanks, then as above, up to @max. *rest moves on
+ * behind the number. Both are untouched on failure. Returns 0, -EINVAL or -ERANGE.
+ */
+int text_next_u64(const char **rest, uint64_t max, uint64_t *ret);
+
+/*
  * LXD's truth: 1 for {1,true,yes,on}, 0 for {0,false,no,off}, case-insensitive,
  * -1 for anything else (also NULL and ""). Source: devlxd-api.md, head.
  */

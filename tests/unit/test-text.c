@@ -41,6 +41,28 @@ static void test_numbers_refused(void **state)
 	assert_int_equal(n, 99);
 }
 
+static void test_numbers_in_a_line(void **state)
+{
+	const char *rest = "  7\t4294967295 4294967296 x";
+	uint64_t n = 1;
+
+	assert_int_equal(text_next_u64(&rest, UINT32_MAX, &n), 0);
+	assert_int_equal(n, 7);
+	assert_int_equal(text_next_u64(&rest, UINT32_MAX, &n), 0);
+	assert_int_equal(n, UINT32_MAX);
+	assert_int_equal(text_next_u64(&rest, UINT32_MAX, &n), -ERANGE);
+	assert_string_equal(rest, " 4294967296 x");
+	assert_int_equal(text_next_u64(&rest, UINT64_MAX, &n), 0);
+	n = 1;
+	assert_int_equal(text_next_u64(&rest, UINT64_MAX, &n), -EINVAL);
+	assert_string_equal(rest, " x");
+	rest = "1000000000000000000000000000000";
+	assert_int_equal(text_next_u64(&rest, UINT64_MAX, &n), -ERANGE);
+	rest = "";
+	assert_int_equal(text_next_u64(&rest, UINT64_MAX, &n), -EINVAL);
+	assert_int_equal(n, 1);
+}
+
 static void test_truth(void **state)
 {
 	static const char *const yes[] = {"1", "true", "yes", "on", "TRUE", "Yes", "oN"};
@@ -146,9 +168,13 @@ static void test_nearest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_numbers_refused),
-		cmocka_unit_test(test_truth),   cmocka_unit_test(test_names),
-		cmocka_unit_test(test_utf8),    cmocka_unit_test(test_prefix),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_numbers_refused),
+		cmocka_unit_test(test_numbers_in_a_line),
+		cmocka_unit_test(test_truth),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_prefix),
 		cmocka_unit_test(test_nearest),
 	};
 

@@ -13,8 +13,12 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "core/idmap.h"
 
-/* Enough for /proc/PID/cgroup with a long path in each of a dozen older hierarchies. */
+/*
+ * Enough for /proc/PID/cgroup with a long path in each of a dozen older hierarchies, for a map of
+ * 340 lines, and for /proc/PID/status with some thousand groups.
+ */
 #define TEXT_MAX (64 * 1024)
 
 /* Reads /proc/PID/@name. The number of bytes, -ESRCH, or -errno. */
@@ -81,39 +85,6 @@ bool process_mark_equal(const struct process_mark *a, const struct process_mark 
 	       a->made.tv_nsec == b->made.tv_nsec;
 }
 
-/* The next number of *rest, which moves on behind it. */
-static int next_number(const char **rest, uint64_t *ret)
-{
-	const char *p = *rest + strspn(*rest, " \t");
-	size_t n = strspn(p, "0123456789");
-	char number[16];
-
-	if (n == 0 || n >= sizeof(number))
-		return -EINVAL;
-	memcpy(number, p, n);
-	number[n] = '\0';
-	*rest = p + n;
-	return text_to_u64(number, 0, UINT32_MAX, ret);
-}
-
-int process_parse_uid_map(const char *text, uid_t *ret_uid)
-{
-	uid_t uid = PROCESS_NO_UID;
-
-	while (*text) {
-		uint64_t inside, outside, count;
-
-		if (next_number(&text, &inside) < 0 || next_number(&text, &outside) < 0 ||
-		    next_number(&text, &count) < 0 || *text != '\n')
-			return -EINVAL;
-		text++;
-		if (inside == 0 && count > 0)
-			uid = (uid_t)outside;
-	}
-	*ret_uid = uid;
-	return 0;
-}
-
 /* False also when we may not look: uid_map decides then. */
 static bool is_in_our_user_namespace(pid_t pid)
 {
@@ -125,33 +96,112 @@ static bool is_in_our_user_namespace(pid_t pid)
 	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-int process_root_uid(pid_t pid, uid_t *ret_uid)
+/* The table in /proc/PID/@name. Returns 0, -ESRCH, or -errno. */
+static int read_table(pid_t pid, const char *name, struct idmap_table *ret)
 {
-	char text[TEXT_MAX]; /* a map has at most 340 lines */
-	ssize_t n;
+	char text[TEXT_MAX];
+	ssize_t n = read_text(pid, name, text, sizeof(text));
+
+	return n < 0 ? (int)n : idmap_table_parse(text, ret);
+}
+
+int process_idmap(pid_t pid, struct idmap *ret)
+{
+	_cleanup_(idmap_finish) struct idmap map = {0};
+	int r;
 
 	/* The kernel shows the map of a reader's own namespace as the namespace above sees it. */
-	if (is_in_our_user_namespace(pid)) {
+	if (is_in_our_user_namespace(pid))
+		return idmap_of_range(0, 0, UINT32_MAX, ret);
+	r = read_table(pid, "uid_map", &map.uid);
+	if (r == 0)
+		r = read_table(pid, "gid_map", &map.gid);
+	if (r < 0)
+		return r;
+	*ret = map;
+	map = (struct idmap){0}; /* handed over */
+	return 0;
+}
+
+int process_root_uid(pid_t pid, uid_t *ret_uid)
+{
+	_cleanup_(idmap_table_finish) struct idmap_table table = {0};
+	int r = 0;
+
+	if (is_in_our_user_namespace(pid)) { /* as in process_idmap() */
 		*ret_uid = 0;
 		return 0;
 	}
-	n = read_text(pid, "uid_map", text, sizeof(text));
-	return n < 0 ? (int)n : process_parse_uid_map(text, ret_uid);
+	r = read_table(pid, "uid_map", &table);
+	if (r == 0 && !idmap_to_host(&table, 0, ret_uid))
+		*ret_uid = PROCESS_NO_UID;
+	return r;
+}
+
+/* Behind "@name:" at the start of a line of a /proc/PID/status, or NULL. */
+static const char *find_line(const char *status, const char *name)
+{
+	size_t n = strlen(name);
+
+	/* The process's name is in there as well, but with its newlines escaped. */
+	for (const char *line = status; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (text_has_prefix(line, name) && line[n] == ':')
+			return line + n + 1;
+	}
+	return NULL;
+}
+
+int process_parse_depth(const char *status, unsigned *ret_depth)
+{
+	const char *rest = find_line(status, "NSpid");
+	unsigned depth = 0;
+	uint64_t pid;
+
+	if (!rest)
+		return -EINVAL;
+	while (text_next_u64(&rest, INT32_MAX, &pid) == 0)
+		depth++;
+	if (depth == 0 || *rest != '\n')
+		return -EINVAL;
+	*ret_depth = depth;
+	return 0;
+}
+
+int process_depth(pid_t pid, unsigned *ret_depth)
+{
+	char text[TEXT_MAX];
+	ssize_t n = read_text(pid, "status", text, sizeof(text));
+
+	return n < 0 ? (int)n : process_parse_depth(text, ret_depth);
+}
+
+int process_of_thread(pid_t tid, pid_t *ret_pid)
+{
+	char text[TEXT_MAX];
+	ssize_t n = read_text(tid, "status", text, sizeof(text));
+	const char *rest = n < 0 ? NULL : find_line(text, "Tgid");
+	uint64_t pid;
+
+	if (n < 0)
+		return (int)n;
+	if (!rest || text_next_u64(&rest, INT32_MAX, &pid) < 0)
+		return -EINVAL;
+	*ret_pid = (pid_t)pid;
+	return 0;
 }
 
 int process_uid(pid_t pid, uid_t *ret_uid)
 {
-	char text[8192];
+	char text[TEXT_MAX];
 	ssize_t n = read_text(pid, "status", text, sizeof(text));
-	const char *line = n < 0 ? NULL : strstr(text, "\nUid:");
+	const char *rest = n < 0 ? NULL : find_line(text, "Uid");
 	uint64_t real, effective;
 
 	if (n < 0)
 		return (int)n;
-	if (!line)
-		return -EINVAL;
-	line += strlen("\nUid:");
-	if (next_number(&line, &real) < 0 || next_number(&line, &effective) < 0)
+	if (!rest || text_next_u64(&rest, UINT32_MAX, &real) < 0 ||
+	    text_next_u64(&rest, UINT32_MAX, &effective) < 0)
 		return -EINVAL;
 	*ret_uid = (uid_t)effective;
 	return 0;

@@ -3,7 +3,8 @@
 /*
  * What /proc says about a process given by its id
  *
- * An id alone is not an identity: callers hold a pidfd, or compare the start time before and after.
+ * An id alone is not an identity: callers hold a pidfd, compare the start time before and after,
+ * or know that the kernel keeps the thread waiting for us.
  * The parsers are pure.
  */
 #include <stdbool.h>
@@ -12,6 +13,8 @@
 #include <time.h>
 
 #include "core/cgroup.h"
+
+struct idmap;
 
 #define PROCESS_NO_UID ((uid_t)-1)
 
@@ -41,11 +44,29 @@ bool process_mark_equal(const struct process_mark *a, const struct process_mark 
  */
 int process_root_uid(pid_t pid, uid_t *ret_uid);
 
+/*
+ * Who the ids of the user namespace that @pid is in are for us; finish it. Empty while nobody has
+ * written its maps. Returns 0, -ESRCH, -ENOMEM, or -errno.
+ */
+int process_idmap(pid_t pid, struct idmap *ret);
+
+/*
+ * In how many pid namespaces it is, from the one of our /proc inwards: 1 when in no other. A thread
+ * will do. Returns 0, -ESRCH, -EFBIG when it is in more groups than we read, or -errno.
+ */
+int process_depth(pid_t pid, unsigned *ret_depth);
+
+/* The process of which @tid is a thread, itself for a first one. Returns 0, -ESRCH, or -errno. */
+int process_of_thread(pid_t tid, pid_t *ret_pid);
+
 /* Its effective uid. Returns 0, -ESRCH, or -errno. */
 int process_uid(pid_t pid, uid_t *ret_uid);
 
 /* Field 22 of the text of a /proc/PID/stat, whatever the process calls itself. Returns 0 or -EINVAL. */
 int process_parse_stat(const char *text, uint64_t *ret_start);
 
-/* What 0 is mapped to in the text of a uid_map. Returns 0 (also with PROCESS_NO_UID) or -EINVAL. */
-int process_parse_uid_map(const char *text, uid_t *ret_uid);
+/*
+ * The length of the NSpid line of the text of a /proc/PID/status: as process_depth(). Returns 0, or
+ * -EINVAL when there is no such line with numbers alone.
+ */
+int process_parse_depth(const char *status, unsigned *ret_depth);

@@ -35,12 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	_cleanup_(freep) char *text = strndup((const char *)data, size);
 	char path[CGROUP_PATH_MAX], same[CGROUP_PATH_MAX];
 	uint64_t start;
-	uid_t uid;
+	unsigned depth;
 
 	if (!bytes || !text)
 		return 0;
 	process_parse_stat(text, &start);
-	process_parse_uid_map(text, &uid);
+	process_parse_depth(text, &depth);
 	if (cgroup_normalise(text, path) == 0) {
 		if (cgroup_normalise(path, same) < 0 || !streq(path, same))
 			abort();

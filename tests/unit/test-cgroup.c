@@ -150,31 +150,36 @@ static void test_start_time(void **state)
 	assert_int_equal(start, 54321);
 }
 
-static void test_uid_map(void **state)
+static void test_depth(void **state)
 {
-	uid_t uid = 7;
+	unsigned depth = 7;
 
-	assert_int_equal(process_parse_uid_map("         0     100000      65536\n", &uid), 0);
-	assert_int_equal(uid, 100000);
-	assert_int_equal(process_parse_uid_map("0 0 4294967295\n", &uid), 0);
-	assert_int_equal(uid, 0);
-	assert_int_equal(process_parse_uid_map("1000 5 1\n0 200000 1000\n", &uid), 0);
-	assert_int_equal(uid, 200000);
-	assert_int_equal(process_parse_uid_map("1 100000 65536\n", &uid), 0);
-	assert_int_equal(uid, PROCESS_NO_UID);
-	assert_int_equal(process_parse_uid_map("", &uid), 0);
-	assert_int_equal(uid, PROCESS_NO_UID);
-	uid = 7;
-	assert_int_equal(process_parse_uid_map("0 100000\n", &uid), -EINVAL);
-	assert_int_equal(process_parse_uid_map("0 100000 1", &uid), -EINVAL);
-	assert_int_equal(process_parse_uid_map("-1 0 1\n", &uid), -EINVAL);
-	assert_int_equal(uid, 7);
+	assert_int_equal(process_parse_depth("Name:\tsh\nNStgid:\t9\nNSpid:\t9\nX:\t1\n", &depth),
+			 0);
+	assert_int_equal(depth, 1);
+	assert_int_equal(process_parse_depth("NSpid:\t4194304\t12\t1\n", &depth), 0);
+	assert_int_equal(depth, 3);
+	assert_int_equal(process_parse_depth("", &depth), -EINVAL);
+	assert_int_equal(process_parse_depth("Name:\tsh\n", &depth), -EINVAL);
+	assert_int_equal(process_parse_depth("NSpid:\n", &depth), -EINVAL);
+	assert_int_equal(process_parse_depth("NSpid:\t9", &depth), -EINVAL); /* cut */
+	assert_int_equal(process_parse_depth("NSpid:\t9\tx\n", &depth), -EINVAL);
+	assert_int_equal(process_parse_depth("NSpid:\t-9\n", &depth), -EINVAL);
+	/* Not at the start of a line, and the number of the next one. */
+	assert_int_equal(process_parse_depth("Name:\tNSpid:\t9\n", &depth), -EINVAL);
+	assert_int_equal(process_parse_depth("NSpid:\nNSpgid:\t9\n", &depth), -EINVAL);
+	assert_int_equal(depth, 3);
+	/* The kernel writes the newlines of a name as two characters. */
+	assert_int_equal(process_parse_depth("Name:\tx\\nNSpid:\t1\nNSpid:\t9\t1\n", &depth), 0);
+	assert_int_equal(depth, 2);
 }
 
 static void test_ourselves(void **state)
 {
 	uint64_t start, again;
+	unsigned depth;
 	uid_t uid;
+	pid_t pid;
 
 	assert_int_equal(process_start(getpid(), &start), 0);
 	assert_int_equal(process_start(getpid(), &again), 0);
@@ -183,7 +188,13 @@ static void test_ourselves(void **state)
 	assert_int_equal(uid, geteuid());
 	assert_int_equal(process_root_uid(getpid(), &uid), 0);
 	assert_int_equal(uid, 0);
+	assert_int_equal(process_depth(getpid(), &depth), 0);
+	assert_int_equal(depth, 1); /* /proc is of the namespace that we are in */
+	assert_int_equal(process_of_thread(getpid(), &pid), 0);
+	assert_int_equal(pid, getpid());
 	/* Above the largest id that the kernel gives out. */
+	assert_int_equal(process_depth(1 << 23, &depth), -ESRCH);
+	assert_int_equal(process_of_thread(1 << 23, &pid), -ESRCH);
 	assert_int_equal(process_start(1 << 23, &start), -ESRCH);
 	assert_int_equal(process_root_uid(1 << 23, &uid), -ESRCH);
 }
@@ -195,7 +206,7 @@ int main(void)
 		cmocka_unit_test(test_parse_refuses), cmocka_unit_test(test_parse_longest),
 		cmocka_unit_test(test_normalise),     cmocka_unit_test(test_normalise_longest),
 		cmocka_unit_test(test_parent),        cmocka_unit_test(test_start_time),
-		cmocka_unit_test(test_uid_map),       cmocka_unit_test(test_ourselves),
+		cmocka_unit_test(test_depth),         cmocka_unit_test(test_ourselves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static const char *outcome_word(int outcome)
 	static const char *const words[_IDENTITY_E_N] = {
 		[_IDENTITY_E_SUCCESS] = "recognised", [IDENTITY_E_UNKNOWN] = "unknown",
 		[IDENTITY_E_CONFLICT] = "conflict",   [IDENTITY_E_GONE] = "gone",
-		[IDENTITY_E_NOT_ROOT] = "not-root",
+		[IDENTITY_E_NOT_ROOT] = "not-root",   [IDENTITY_E_HOST] = "host",
 	};
 
 	return outcome < 0 ? "trouble" : words[outcome];
@@ -31,13 +31,14 @@ static const char *outcome_word(int outcome)
 
 json_t *explain_features(struct identity *id, bool has_peerpidfd)
 {
-	_cleanup_(closep) int self = pidfd_of_process(getpid());
+	_cleanup_(closep) int self = pidfd_of_process(getpid()), thread = pidfd_of_thread(getpid());
 	uint64_t cgroup_id;
 	bool is_reaped, has_info = self >= 0 && pidfd_cgroup(self, &cgroup_id, &is_reaped) == 0;
 
-	return json_pack("{s:b, s:b, s:b, s:s?, s:b}", "SO_PEERPIDFD", has_peerpidfd,
-			 "PIDFD_GET_INFO", has_info, "pidfd_open", self >= 0, "cgroup2", id->where,
-			 "proc_hidepid", access("/proc/1/cgroup", R_OK) < 0);
+	return json_pack("{s:b, s:b, s:b, s:b, s:s?, s:b}", "SO_PEERPIDFD", has_peerpidfd,
+			 "PIDFD_GET_INFO", has_info, "pidfd_open", self >= 0, "PIDFD_THREAD",
+			 thread >= 0, "cgroup2", id->where, "proc_hidepid",
+			 access("/proc/1/cgroup", R_OK) < 0);
 }
 
 static json_t *claims_of(struct registry *registry, const char *path, uint64_t cgroup_id_now)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Finding: from a pidfd to a cgroup and the instance that owns it
+ * Finding: from a pidfd, or a thread that waits, to a cgroup and the instance that owns it
  *
  * Knows no sockets and no uids. What makes a finding believable, way by way:
  *
  * PIDFD_GET_INFO tells the id of the process's cgroup, also after its end. A
  * path read from /proc/PID/cgroup is believed when the pidfd still is of a
  * process afterwards: GET_INFO gives the same cgroup id again, or, without GET_INFO, the
- * process has not ended; either way the process id was not given to another meanwhile.
+ * process has not ended; either way the process id was not given to another meanwhile. Of a
+ * thread that the kernel keeps waiting for us this is certain, so there it takes no pidfd.
  *
  * A path is judged by names, but a name can be given to another cgroup. So after the
  * judgement the process's own cgroup must still be at that path with the id it had. Cgroup ids are
@@ -185,7 +186,13 @@ static int locate_by_info(struct identity *id, int pidfd, pid_t pid, bool fresh,
 	return r != 0 ? r : judge(id, path, cgroup_id, ret);
 }
 
-/* By /proc/PID/cgroup alone. As finding_of_process(); -EAGAIN: try again. */
+/* False without a pidfd (negative): the thread waits for us. */
+static bool has_ended(int pidfd)
+{
+	return pidfd >= 0 && pidfd_has_ended(pidfd);
+}
+
+/* By /proc/PID/cgroup alone; @pidfd as has_ended(). As finding_of_process(); -EAGAIN: try again. */
 static int locate_by_proc(struct identity *id, int pidfd, pid_t pid, bool fresh,
 			  struct finding **ret)
 {
@@ -194,36 +201,65 @@ static int locate_by_proc(struct identity *id, int pidfd, pid_t pid, bool fresh,
 	uint64_t cgroup_id;
 	int r = process_cgroup(pid, path);
 
+	if (r == -ESRCH && pidfd < 0)
+		return IDENTITY_E_GONE;
 	if (r < 0)
-		return pidfd_has_ended(pidfd) ? IDENTITY_E_GONE : without_path(r);
+		return has_ended(pidfd) ? IDENTITY_E_GONE : without_path(r);
 	r = owner_cgroup_id(id->root_fd, path, &cgroup_id);
 	if (r < 0)
 		return r;
 	if (cgroup_id == 0 && id->root_fd >= 0)
-		return pidfd_has_ended(pidfd) ? IDENTITY_E_GONE : -EAGAIN;
+		return has_ended(pidfd) ? IDENTITY_E_GONE : -EAGAIN;
 	if (fresh || cgroup_id == 0 || !recall(id, cgroup_id, &f) || !streq(f->path, path)) {
 		f = finding_unref(f);
 		r = judge(id, path, cgroup_id, &f);
 	}
-	if (r == 0 && pidfd_has_ended(pidfd))
+	if (r == 0 && has_ended(pidfd))
 		return IDENTITY_E_GONE;
 	if (r == 0)
 		*ret = steal_ptr(&f);
 	return r;
 }
 
-int finding_of_process(struct identity *id, int pidfd, pid_t pid, bool fresh, struct finding **ret)
+/* By the best way that there is; without a pidfd (negative) that is /proc. */
+static int locate(struct identity *id, int pidfd, pid_t pid, bool fresh, struct finding **ret)
 {
 	int r = -EAGAIN;
 
-	if (pid <= 0) /* not visible in our pid namespace */
-		return IDENTITY_E_UNKNOWN;
 	for (int tries = 0; r == -EAGAIN && tries < TRIES; tries++) {
-		r = id->lacks_get_info ? -ENOTTY : locate_by_info(id, pidfd, pid, fresh, ret);
-		if (r == -ENOTTY) {
+		bool has_info = pidfd >= 0 && !id->lacks_get_info;
+
+		if (has_info)
+			r = locate_by_info(id, pidfd, pid, fresh, ret);
+		if (has_info && r == -ENOTTY)
 			id->lacks_get_info = true;
+		if (!has_info || r == -ENOTTY)
 			r = locate_by_proc(id, pidfd, pid, fresh, ret);
-		}
 	}
 	return r == -EAGAIN ? IDENTITY_E_UNKNOWN : r;
+}
+
+int finding_of_process(struct identity *id, int pidfd, pid_t pid, bool fresh, struct finding **ret)
+{
+	if (pid <= 0) /* not visible in our pid namespace */
+		return IDENTITY_E_UNKNOWN;
+	return locate(id, pidfd, pid, fresh, ret);
+}
+
+int finding_of_thread(struct identity *id, pid_t tid, struct finding **ret)
+{
+	_cleanup_(closep) int pidfd = -1;
+
+	if (tid <= 0)
+		return IDENTITY_E_UNKNOWN;
+	if (!id->lacks_pidfd_thread && !id->lacks_get_info) {
+		pidfd = pidfd_of_thread(tid);
+		if (pidfd == -ESRCH)
+			return IDENTITY_E_GONE;
+		if (pidfd < 0 && pidfd != -ENOSYS)
+			return pidfd;
+		if (pidfd < 0)
+			id->lacks_pidfd_thread = true;
+	}
+	return locate(id, pidfd, tid, false, ret);
 }

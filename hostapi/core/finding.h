@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Finding: from a pidfd to a cgroup and the instance that owns it
+ * Finding: from a pidfd, or a thread that waits, to a cgroup and the instance that owns it
  */
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,11 +27,17 @@ struct finding *finding_unref(struct finding *f); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct finding *, finding_unref);
 
 /*
- * Finds the process of @pidfd, whose id is or was @pid. With @fresh nothing is taken from the
- * cache. Returns 0 with *ret (release it), IDENTITY_E_UNKNOWN when it has no path that we could
- * use, IDENTITY_E_GONE, or a negative errno.
+ * Finds the process, or the thread, of @pidfd, whose id is or was @pid. With @fresh nothing is
+ * taken from the cache. Returns 0 with *ret (release it), IDENTITY_E_UNKNOWN when it has no path
+ * that we could use, IDENTITY_E_GONE, or a negative errno.
  */
 int finding_of_process(struct identity *id, int pidfd, pid_t pid, bool fresh, struct finding **ret);
+
+/*
+ * The same for a thread, any of its process, of which the kernel says that it waits for us: until
+ * we let it go on it cannot end, nor its id be another's. IDENTITY_E_GONE when it does not exist.
+ */
+int finding_of_thread(struct identity *id, pid_t tid, struct finding **ret);
 
 /* The cache of findings by cgroup id. NULL = no memory. */
 struct lru *finding_cache_new(size_t max);

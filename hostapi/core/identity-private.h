@@ -21,7 +21,7 @@ struct identity {
 	struct lru *findings;      /* by id of the caller's own cgroup */
 	struct runs *runs;
 	/* Calls that were found missing are not tried again. */
-	atomic_bool lacks_peerpidfd, lacks_get_info;
+	atomic_bool lacks_peerpidfd, lacks_get_info, lacks_pidfd_thread;
 };
 
 /* Who is root where a finding says. */

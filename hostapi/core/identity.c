@@ -7,6 +7,9 @@
  * A pidfd from SO_PEERPIDFD is the process that connected, for ever. One from
  * pidfd_open() is whoever had that process id at that moment: the window on kernels before 6.5.
  *
+ * A thread of which a pending FUSE request tells the id sleeps in the kernel until the request is
+ * answered, so its id is its own for as long as we look; no pidfd makes that surer.
+ *
  * What is found with it is in finding.c. The uid rule is applied to each caller anew.
  */
 #include "core/identity.h"
@@ -35,6 +38,7 @@ const char *identity_reason(int outcome)
 		[IDENTITY_E_CONFLICT] = "more than one instance claims its cgroup",
 		[IDENTITY_E_GONE] = "the process ended before it was recognised",
 		[IDENTITY_E_NOT_ROOT] = "it is not the guest's root",
+		[IDENTITY_E_HOST] = "it is the host's root",
 	};
 
 	return outcome >= 0 && outcome < _IDENTITY_E_N ? reasons[outcome] : strerror(-outcome);
@@ -178,6 +182,40 @@ int identity_peer(struct identity *id, int fd, struct caller *ret)
 	ret->cgroup_id = f->cgroup_id;
 	ret->generation = f->generation;
 	return f->outcome != 0 ? f->outcome : check_uid(id, f, ret);
+}
+
+/* What a caller is that no claim covers. */
+static int judge_outsider(pid_t tid, uid_t uid)
+{
+	unsigned depth;
+	int r;
+
+	if (uid != 0)
+		return IDENTITY_E_UNKNOWN;
+	r = process_depth(tid, &depth);
+	if (finding_is_own_trouble(r))
+		return r;
+	if (r == -ESRCH)
+		return IDENTITY_E_GONE;
+	return r == 0 && depth == 1 ? IDENTITY_E_HOST : IDENTITY_E_UNKNOWN;
+}
+
+int identity_thread(struct identity *id, pid_t tid, uid_t uid, struct instance **ret_instance,
+		    uint64_t *ret_claimed_id)
+{
+	_cleanup_(finding_unrefp) struct finding *f = NULL;
+	int r = finding_of_thread(id, tid, &f);
+
+	if (r != 0)
+		return r;
+	/* Only of one whose cgroup is known can be said that no claim covers it. */
+	if (f->outcome == IDENTITY_E_UNKNOWN)
+		return judge_outsider(tid, uid);
+	if (f->outcome != 0)
+		return f->outcome;
+	*ret_instance = instance_ref(f->instance);
+	*ret_claimed_id = f->claimed_id;
+	return 0;
 }
 
 int identity_confirm(struct identity *id, struct caller *c)

@@ -4,15 +4,17 @@
  * Identity: from a caller to an instance, by the kernel's word alone
  *
  * The only file that reads peer credentials. A caller is a connected unix
- * socket (later also a FUSE request). Steps: pidfd of the peer, its cgroup id,
- * the path of that cgroup, the longest path with valid claims that is it or an
- * ancestor, by whole components; then the peer's uid (at connect time) must be
- * the host uid of that guest's root. Answers are cached by cgroup id, which the
- * kernel never reuses, in a bounded cache that is dropped when claims change.
+ * socket, or a thread whose FUSE request is pending. Steps: its pidfd, its
+ * cgroup id, the path of that cgroup, the longest path with valid claims that
+ * is it or an ancestor, by whole components. The uid of a socket's peer (at
+ * connect time) must then be the host uid of that guest's root; of a thread none
+ * is asked, modes decide. Answers are cached by cgroup id, which the kernel never
+ * reuses, in a bounded cache that is dropped when claims change.
  *
  * Ways, newest first; each call that a kernel lacks falls back alone:
  *   SO_PEERPIDFD (6.5) | SO_PEERCRED pid + pidfd_open
  *   PIDFD_GET_INFO (6.13) | pid + /proc/PID/cgroup, pidfd still alive afterwards
+ *   PIDFD_THREAD (6.9) and PIDFD_GET_INFO | thread id + /proc/TID/cgroup, while it waits for us
  *
  * Thread-safe.
  */
@@ -33,6 +35,7 @@ enum {
 	IDENTITY_E_CONFLICT, /* more than one instance claims its cgroup: neither wins */
 	IDENTITY_E_GONE,     /* the peer died before it could be recognised */
 	IDENTITY_E_NOT_ROOT, /* recognised, but not the guest's root */
+	IDENTITY_E_HOST,     /* identity_thread() only: no guest, but the host's root */
 	_IDENTITY_E_N,
 };
 
@@ -62,6 +65,21 @@ DEFINE_CLEANUP(struct identity *, identity_free);
  * has no pidfds, or a filter denies them, so nobody can be recognised).
  */
 int identity_peer(struct identity *id, int fd, struct caller *ret);
+
+/*
+ * Who asks in a FUSE request that is not answered yet: @tid and @uid are what the kernel says of
+ * it, any thread, and its fsuid. The thread waits for us, which is what makes its id an identity:
+ * never call it with an id from elsewhere. Does not block.
+ *
+ * Returns 0 with a reference in *ret_instance and in *ret_claimed_id the id of the cgroup by which
+ * it was recognised (0: not known), whatever @uid is; IDENTITY_E_HOST for uid 0, in a cgroup that
+ * is known and nobody's, and in no pid namespace below that of our /proc (where a privileged
+ * container is); IDENTITY_E_UNKNOWN, also for @tid <= 0, which the kernel says of a caller that we
+ * cannot see; IDENTITY_E_CONFLICT; IDENTITY_E_GONE when there is no such thread; or a negative
+ * errno that is our own trouble. The outputs are set only with 0.
+ */
+int identity_thread(struct identity *id, pid_t tid, uid_t uid, struct instance **ret_instance,
+		    uint64_t *ret_claimed_id);
 
 /*
  * Asks again for a connection decided earlier, from its cgroup, when claims
@@ -100,7 +118,8 @@ bool identity_boot(struct identity *id, struct instance *i, struct boot *ret);
 json_t *identity_explain(struct identity *id, pid_t pid);
 
 /*
- * What this kernel and host offer to this process, tried now: {SO_PEERPIDFD, PIDFD_GET_INFO, pidfd_open:
- * bool, cgroup2: "/path"|null, proc_hidepid: bool}. NULL = no memory. A new reference.
+ * What this kernel and host offer to this process, tried now: {SO_PEERPIDFD, PIDFD_GET_INFO,
+ * pidfd_open, PIDFD_THREAD: bool, cgroup2: "/path"|null, proc_hidepid: bool}. NULL = no memory.
+ * A new reference.
  */
 json_t *identity_features(struct identity *id);

@@ -8,9 +8,10 @@
 #include "core/pidfd.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <poll.h>
 #include <sys/pidfd.h>
+
+#include "base/cleanup.h"
 
 static_assert(sizeof(struct pidfd_info) == 64, "the size is part of the request's number");
 
@@ -42,6 +43,28 @@ int pidfd_of_process(pid_t pid)
 	/* Not the id of a process, but of one of its later threads. */
 	if (errno == EINVAL || errno == ENOENT)
 		return -ESRCH;
+	return -errno;
+}
+
+/* Whether this kernel knows PIDFD_THREAD; also when it cannot be found out now. */
+static bool has_thread_flag(void)
+{
+	_cleanup_(closep) int self = pidfd_open(getpid(), PIDFD_THREAD);
+
+	return self >= 0 || errno != EINVAL;
+}
+
+int pidfd_of_thread(pid_t tid)
+{
+	int fd = pidfd_open(tid, PIDFD_THREAD);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == EPERM)
+		return -ENOSYS;
+	/* Before 6.15 also for the id of a thread that ended and left it to a process group. */
+	if (errno == EINVAL)
+		return has_thread_flag() ? -ESRCH : -ENOSYS;
 	return -errno;
 }
 

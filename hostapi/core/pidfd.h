@@ -6,6 +6,7 @@
  * The numbers are the kernel's own (include/uapi/linux/pidfd.h), repeated here
  * because the headers of Debian 12 and 13 are older than the calls.
  */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -20,6 +21,8 @@ struct pidfd_info {
 	int32_t exit_code; /* 6.15; before that, padding */
 };
 #define PIDFD_GET_INFO _IOWR(0xFF, 11, struct pidfd_info)
+
+#define PIDFD_THREAD O_EXCL /* of pidfd_open(), 6.9 */
 
 #define PIDFD_INFO_PID      (UINT64_C(1) << 0) /* always answered while the process is not reaped */
 #define PIDFD_INFO_CGROUPID (UINT64_C(1) << 2)
@@ -36,6 +39,14 @@ int pidfd_cgroup(int pidfd, uint64_t *ret_cgroup_id, bool *ret_is_reaped);
 int pidfd_of_process(pid_t pid);
 
 /*
- * Whether the process has ended, all threads of it. While false, its id is not given to another.
+ * The same for a thread, any of its process, with PIDFD_THREAD (6.9): what is asked of that
+ * descriptor is answered for the thread. A descriptor, -ESRCH, -ENOSYS when it is missing or
+ * denied, or -errno.
+ */
+int pidfd_of_thread(pid_t tid);
+
+/*
+ * Whether the process has ended, all threads of it, or the thread has. While false, its id is not
+ * given to another.
  */
 bool pidfd_has_ended(int pidfd);

@@ -2,8 +2,9 @@
 /*
  * deny WHAT... -- COMMAND...: runs the command on an older kernel, as far as identity can tell
  *
- * WHAT is a kernel (6.13: nothing is denied; 6.5; 6.1) or a call by its name. A denied call fails the way
- * it does on a kernel that never heard of it. The filter stays for all that the command starts.
+ * WHAT is a kernel (6.13: nothing is denied; 6.12; 6.5; 6.1) or a call by its name. A denied call
+ * fails the way it does on a kernel that never heard of it. The filter stays for all that the
+ * command starts.
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -22,6 +23,7 @@ enum {
 	DENY_GET_INFO = 1 << 0,
 	DENY_PEERPIDFD = 1 << 1,
 	DENY_PIDFD_OPEN = 1 << 2,
+	DENY_PIDFD_THREAD = 1 << 3, /* the flag of pidfd_open */
 };
 
 static const struct {
@@ -29,11 +31,13 @@ static const struct {
 	int denies;
 } words[] = {
 	{"6.13", 0},
-	{"6.5", DENY_GET_INFO},
-	{"6.1", DENY_GET_INFO | DENY_PEERPIDFD},
+	{"6.12", DENY_GET_INFO},
+	{"6.5", DENY_GET_INFO | DENY_PIDFD_THREAD},
+	{"6.1", DENY_GET_INFO | DENY_PIDFD_THREAD | DENY_PEERPIDFD},
 	{"PIDFD_GET_INFO", DENY_GET_INFO},
 	{"SO_PEERPIDFD", DENY_PEERPIDFD},
 	{"pidfd_open", DENY_PIDFD_OPEN},
+	{"PIDFD_THREAD", DENY_PIDFD_THREAD},
 };
 
 static int denied_by(const char *word)
@@ -57,6 +61,9 @@ static int install(int denies)
 				     IS(1, SOL_SOCKET), IS(2, PEERPIDFD));
 	if (r == 0 && denies & DENY_PIDFD_OPEN)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(pidfd_open), 0);
+	else if (r == 0 && denies & DENY_PIDFD_THREAD)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(pidfd_open), 1,
+				     SCMP_CMP(1, SCMP_CMP_MASKED_EQ, PIDFD_THREAD, PIDFD_THREAD));
 	if (r == 0)
 		r = seccomp_load(filter); /* sets no_new_privs */
 	seccomp_release(filter);

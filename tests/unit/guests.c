@@ -7,9 +7,11 @@
  */
 #include "guests.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -20,6 +22,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "base/text.h"
 #include "core/diff.h"
 #include "core/identity.h"
 #include "core/registry.h"
@@ -261,6 +264,41 @@ void guests_end(struct guests *g, pid_t pid)
 	close(child->control);
 	CHECK(waitpid(pid, NULL, 0) == pid);
 	*child = g->children[--g->n_children];
+}
+
+static void *wait_for_ever(void *data)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+int guests_two_threads(void *data, int control)
+{
+	pthread_t thread;
+	char c;
+
+	if (pthread_create(&thread, NULL, wait_for_ever, NULL) != 0 || write(control, "x", 1) != 1)
+		return 1;
+	return read(control, &c, 1) == 0 ? 0 : 1;
+}
+
+pid_t guests_second_thread(pid_t pid)
+{
+	char path[32];
+	struct dirent *entry;
+	uint64_t tid = 0, found = 0;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	CHECK(tasks);
+	while ((entry = readdir(tasks)))
+		if (text_to_u64(entry->d_name, 1, INT32_MAX, &tid) == 0 && (pid_t)tid != pid)
+			found = tid;
+	closedir(tasks);
+	CHECK(found != 0);
+	return (pid_t)found;
 }
 
 int guests_caller(struct guests *g, struct start start, pid_t *ret_pid)

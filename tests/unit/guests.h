@@ -66,6 +66,11 @@ void guests_end(struct guests *g, pid_t pid);
 /* Waits until the child, with its own .then, has written a byte to its control socket. */
 void guests_hear(struct guests *g, pid_t pid);
 
+/* A .then: the child has a second thread, until its end. */
+int guests_two_threads(void *data, int control);
+/* The id of the thread of @pid that is not its first. */
+pid_t guests_second_thread(pid_t pid);
+
 /* An unconnected stream socket; and the other end of what was connected first. Close both. */
 int guests_socket(void);
 int guests_accept(struct guests *g);

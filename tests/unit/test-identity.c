@@ -36,6 +36,8 @@ static void test_profile(void **state)
 	assert_true(json_is_boolean(json_object_get(features, "proc_hidepid")));
 	if (arg_kernel && !streq(arg_kernel, "6.13"))
 		assert_false(feature(g, "PIDFD_GET_INFO"));
+	if (arg_kernel && (streq(arg_kernel, "6.5") || streq(arg_kernel, "6.1")))
+		assert_false(feature(g, "PIDFD_THREAD"));
 	if (arg_kernel && streq(arg_kernel, "6.1"))
 		assert_false(feature(g, "SO_PEERPIDFD"));
 }

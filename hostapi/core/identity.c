@@ -258,33 +258,90 @@ int identity_cgroup_of(struct identity *id, pid_t pid, char ret_path[CGROUP_PATH
 	return 0;
 }
 
-/* The run in @path, if that is claimed for @i and for nobody else. */
-static bool boot_at(struct identity *id, struct instance *i, const char *path, struct boot *ret)
+/* The run in @path, if that is claimed for @i and for nobody else. As current_run(). */
+static int run_at(struct identity *id, struct instance *i, const char *path, struct run *ret)
 {
 	_cleanup_(owner_finish) struct owner owner = {0};
-	struct run run;
+	int r = owner_find(id->registry, id->root_fd, path, &owner);
 
-	if (owner_find(id->registry, id->root_fd, path, &owner) != 0 || owner.instance != i ||
-	    owner.claimed_id == 0 || path[owner.n_claimed] != '\0' ||
-	    runs_current(id->runs, id->root_fd, path, owner.claimed_id, &run) != 0)
-		return false;
-	*ret = run.boot;
-	return true;
+	if (r == 0 && (owner.instance != i || owner.claimed_id == 0 || path[owner.n_claimed]))
+		return IDENTITY_E_UNKNOWN;
+	if (r == 0)
+		r = runs_current(id->runs, id->root_fd, path, owner.claimed_id, ret);
+	return r == 0 || finding_is_own_trouble(r) ? r : IDENTITY_E_UNKNOWN;
 }
 
-bool identity_boot(struct identity *id, struct instance *i, struct boot *ret)
+/* The run of @i by its binding, else its match. 0, IDENTITY_E_UNKNOWN: none, or -errno. */
+static int current_run(struct identity *id, struct instance *i, struct run *ret)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
 	char path[CGROUP_PATH_MAX];
 	const char *match = s ? snapshot_record(s)->match_cgroup : NULL;
 	uint64_t bound_id;
+	int r = IDENTITY_E_UNKNOWN;
 
 	if (id->root_fd < 0)
+		return r;
+	if (registry_binding(id->registry, instance_name(i), path, &bound_id) == 0)
+		r = run_at(id, i, path, ret);
+	if (r == IDENTITY_E_UNKNOWN && match)
+		r = run_at(id, i, match, ret);
+	return r;
+}
+
+bool identity_boot(struct identity *id, struct instance *i, struct boot *ret)
+{
+	struct run run;
+
+	if (current_run(id, i, &run) != 0)
 		return false;
-	if (registry_binding(id->registry, instance_name(i), path, &bound_id) == 0 &&
-	    boot_at(id, i, path, ret))
-		return true;
-	return match && boot_at(id, i, match, ret);
+	*ret = run.boot;
+	return true;
+}
+
+void guest_ids_finish(struct guest_ids *ids)
+{
+	idmap_finish(&ids->map);
+}
+
+/* By the first process, which may end while we look. As identity_guest_ids(). */
+static int ids_of_run(struct identity *id, struct instance *i, struct guest_ids *ret)
+{
+	int r = -ESRCH;
+
+	for (int tries = 0; r == -ESRCH && tries < 3; tries++) {
+		struct run run;
+
+		r = current_run(id, i, &run);
+		if (r != 0)
+			return r;
+		r = runs_idmap(&run.boot, &ret->map);
+		if (r == 0)
+			ret->boot = run.boot;
+	}
+	return r == -ESRCH ? IDENTITY_E_UNKNOWN : r;
+}
+
+int identity_guest_ids(struct identity *id, struct instance *i, struct guest_ids *ret)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
+	const struct record *record = s ? snapshot_record(s) : NULL;
+	struct guest_ids ids = {0};
+	int r;
+
+	if (!record)
+		return IDENTITY_E_UNKNOWN;
+	if (record->has_root)
+		r = idmap_of_range(record->root_uid, record->root_gid, GUEST_IDS_OF_RECORD,
+				   &ids.map);
+	else
+		r = ids_of_run(id, i, &ids);
+	/* It may be in a cgroup that nobody knows, so none of its processes can be asked. */
+	if (r == IDENTITY_E_UNKNOWN && record->match_mount)
+		r = idmap_of_range(0, 0, 1, &ids.map);
+	if (r == 0)
+		*ret = ids;
+	return r;
 }
 
 json_t *identity_explain(struct identity *id, pid_t pid)

@@ -24,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "core/cgroup.h"
+#include "core/idmap.h"
 #include "core/instance.h"
 
 struct identity;
@@ -101,6 +102,26 @@ int identity_cgroup_of(struct identity *id, pid_t pid, char ret_path[CGROUP_PATH
 
 /* Which run of the guest @i is going on now, by its claims. False when none. */
 bool identity_boot(struct identity *id, struct instance *i, struct boot *ret);
+
+#define GUEST_IDS_OF_RECORD 65536 /* how many ids a record's root stands for */
+
+/* How a guest's own ids look to the host. */
+struct guest_ids {
+	struct boot boot; /* of the run whose maps these are; all zero: of every run */
+	struct idmap map;
+};
+/* Zeroed ones are fine. */
+void guest_ids_finish(struct guest_ids *ids);
+
+/*
+ * How the ids of the guest @i look to the host now: by its record's root, else by the maps of its
+ * first process, else, for one that is matched by mount, 0 alone, as 0. A map is empty while the
+ * guest is being started and has none yet, and may be the host's own shortly before that.
+ *
+ * Returns 0 with *ret, which the caller finishes; IDENTITY_E_UNKNOWN when the record does not say
+ * and no run is known; or a negative errno that is our own trouble. *ret is set only with 0.
+ */
+int identity_guest_ids(struct identity *id, struct instance *i, struct guest_ids *ret);
 
 /*
  * The steps for process @pid, for whois. Reads nothing from the cache. NULL = no memory. A new reference:

@@ -19,6 +19,7 @@
 
 #include "base/sock.h"
 #include "core/cgroup.h"
+#include "core/idmap.h"
 #include "core/lru.h"
 #include "core/process.h"
 
@@ -144,5 +145,21 @@ int runs_reread_root(struct runs *r, struct run *run)
 	if (known.run.root_uid != run->root_uid)
 		lru_put(r->known, run->boot.cgroup_id, &known);
 	run->root_uid = known.run.root_uid;
+	return 0;
+}
+
+int runs_idmap(const struct boot *boot, struct idmap *ret)
+{
+	_cleanup_(idmap_finish) struct idmap map = {0};
+	struct process_mark mark;
+	int r = process_idmap(boot->init_pid, &map);
+
+	if (r < 0)
+		return r;
+	/* Last, so that both maps were those of that process. */
+	if (!is_alive(boot, &mark))
+		return -ESRCH;
+	*ret = map;
+	map = (struct idmap){0}; /* handed over */
 	return 0;
 }

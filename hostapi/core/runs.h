@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "core/instance.h"
 
+struct idmap;
 struct runs;
 
 struct run {
@@ -25,9 +26,9 @@ struct runs *runs_free(struct runs *r); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct runs *, runs_free);
 
 /*
- * The run in the cgroup @path with id @cgroup_id. Returns 0, -ENOENT when nothing runs there or it is
- * another cgroup by now, -EAGAIN when its first process changes all the time, -E2BIG when there is too
- * much in it to say, or -errno.
+ * The run in the cgroup @path with id @cgroup_id. Returns 0, -ENOENT when nothing runs there or
+ * it is another cgroup by now, -EAGAIN when its first process changes all the time, -E2BIG when
+ * there is too much in it to say, or -errno.
  */
 int runs_current(struct runs *r, int root_fd, const char *path, uint64_t cgroup_id,
 		 struct run *ret);
@@ -37,3 +38,9 @@ int runs_current(struct runs *r, int root_fd, const char *path, uint64_t cgroup_
  * the host. Returns 0, or -errno when it has gone.
  */
 int runs_reread_root(struct runs *r, struct run *run);
+
+/*
+ * Who the ids of @boot's first process are for the host now; finish it. Empty while its user
+ * namespace has no maps. Returns 0, -ESRCH when it has gone, -ENOMEM, or -errno.
+ */
+int runs_idmap(const struct boot *boot, struct idmap *ret);

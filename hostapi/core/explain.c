@@ -167,16 +167,38 @@ static const char *remedy(struct identity *id, int outcome, const char *path)
 	}
 }
 
+/*
+ * A pidfd of the process, or of the thread, that has the id *pid. Where the kernel has none of a
+ * thread, its process, which *pid then is, has to do.
+ */
+static int open_either(pid_t *pid)
+{
+	pid_t process;
+	int fd = pidfd_of_process(*pid);
+
+	if (fd != -ESRCH)
+		return fd;
+	fd = pidfd_of_thread(*pid);
+	if (fd != -ENOSYS || process_of_thread(*pid, &process) < 0)
+		return fd == -ENOSYS ? -ESRCH : fd;
+	*pid = process;
+	return pidfd_of_process(process);
+}
+
 /* Finds the process and adds what is known to @out. Returns the outcome. */
 static int explain_steps(struct identity *id, pid_t pid, json_t *out)
 {
 	_cleanup_(finding_unrefp) struct finding *f = NULL;
-	_cleanup_(closep) int pidfd = pidfd_of_process(pid);
+	_cleanup_(closep) int pidfd = open_either(&pid);
+	pid_t process;
 	int r = pidfd < 0 ? pidfd : finding_of_process(id, pidfd, pid, true, &f);
 
 	if (r == -ESRCH)
 		return IDENTITY_E_GONE;
 	if (json_object_set_new(out, "exists", json_true()) < 0)
+		return -ENOMEM;
+	if (process_of_thread(pid, &process) == 0 &&
+	    json_object_set_new(out, "process", json_integer(process)) < 0)
 		return -ENOMEM;
 	if (r != 0)
 		return r;
@@ -194,9 +216,10 @@ static int explain_steps(struct identity *id, pid_t pid, json_t *out)
 
 json_t *explain_process(struct identity *id, pid_t pid)
 {
-	json_auto_t *out = json_pack("{s:i, s:b, s:o, s:{s:n, s:n}, s:[], s:n, s:n, s:n}", "pid",
-				     pid, "exists", false, "ways", identity_features(id), "cgroup",
-				     "path", "id", "tried", "uid", "root", "instance");
+	json_auto_t *out =
+		json_pack("{s:i, s:n, s:b, s:o, s:{s:n, s:n}, s:[], s:n, s:n, s:n}", "pid", pid,
+			  "process", "exists", false, "ways", identity_features(id), "cgroup",
+			  "path", "id", "tried", "uid", "root", "instance");
 	const char *path;
 	int r;
 

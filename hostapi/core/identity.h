@@ -124,8 +124,11 @@ void guest_ids_finish(struct guest_ids *ids);
 int identity_guest_ids(struct identity *id, struct instance *i, struct guest_ids *ret);
 
 /*
- * The steps for process @pid, for whois. Reads nothing from the cache. NULL = no memory. A new reference:
+ * The steps for the process, or the thread, with the id @pid, for whois. Reads nothing from the
+ * cache. NULL = no memory. A new reference:
  *   pid, exists
+ *   process    of which it is a thread, itself for a first one; or null. What follows is said of
+ *              the thread where the kernel has PIDFD_THREAD, else of its process.
  *   ways       as identity_features()
  *   cgroup     {path, id}, both null when not known
  *   tried      [{path, id, claims: [{kind: "match"|"binding", instance, cgroup_id, valid}]}], longest first

@@ -50,6 +50,18 @@ static void print_uids(const json_t *seen)
 		printf("%-10s not known: %s\n", "root:", error ? error : "no reason given");
 }
 
+/* The process; its own number when @pid is only a thread of it. */
+static void print_process(const json_t *seen, pid_t pid)
+{
+	const json_t *process = json_object_get(seen, "process");
+
+	if (json_is_integer(process) && json_integer_value(process) != pid)
+		printf("%-10s %" JSON_INTEGER_FORMAT ", of which %d is a thread\n",
+		       "process:", json_integer_value(process), (int)pid);
+	else
+		printf("%-10s %d\n", "process:", (int)pid);
+}
+
 static void print_steps(const struct call *c, const json_t *seen, pid_t pid)
 {
 	const char *path = text_of(json_object_get(seen, "cgroup"), "path");
@@ -58,7 +70,8 @@ static void print_steps(const struct call *c, const json_t *seen, pid_t pid)
 	size_t i;
 	json_t *level;
 
-	printf("%-10s %d\n%-10s %s\n", "process:", (int)pid, "cgroup:", path ? path : "not known");
+	print_process(seen, pid);
+	printf("%-10s %s\n", "cgroup:", path ? path : "not known");
 	json_array_foreach (json_object_get(seen, "tried"), i, level)
 		print_tried(i == 0 ? "tried:" : "", level);
 	print_uids(seen);

@@ -120,6 +120,20 @@ def test_whois(daemon, web1, new_guest):
     assert "4194303: no such process" in gone.stderr
 
 
+def test_whois_of_a_thread(daemon, web1):
+    """The ids in a log of the tree are those of threads."""
+    program = "import threading; threading.Thread(target=input).start(); print('up', flush=True)"
+    nsenter = web1.start_python(program)
+    assert nsenter.stdout.readline() == "up\n"
+    pid = children_of(nsenter.pid)[0]
+    tid = next(int(t) for t in os.listdir(f"/proc/{pid}/task") if int(t) != pid)
+    text = daemon.ctl("whois", str(tid))
+    assert re.search(rf"^process: +{pid}, of which {tid} is a thread$", text, re.M)
+    assert "It is web1. " in text
+    nsenter.stdin.write("\n")
+    nsenter.stdin.flush()
+
+
 def test_whois_of_a_user_of_the_guest(daemon, web1):
     nsenter = web1.start_python("print('up', flush=True); input()", uid=5)
     assert nsenter.stdout.readline() == "up\n"

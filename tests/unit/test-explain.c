@@ -157,11 +157,36 @@ static void test_explain_refusals(void **state)
 	explains(g, pid, "gone", NULL);
 }
 
+/* The id is any thread's, as an operator finds it in a log. */
+static void test_explain_thread(void **state)
+{
+	WORLD(g);
+	json_auto_t *e = NULL;
+	pid_t pid, tid;
+
+	guests_make(g, "a");
+	guests_record(g, "a", "a", -1);
+	pid = guests_start(g, &(struct start){.cgroup = "a", .then = guests_two_threads});
+	tid = guests_second_thread(pid);
+	e = identity_explain(g->identity, tid);
+	assert_int_equal(json_integer_value(json_object_get(e, "pid")), tid);
+	assert_int_equal(json_integer_value(json_object_get(e, "process")), pid);
+	assert_true(json_is_true(json_object_get(e, "exists")));
+	assert_string_equal(text_of(e, "instance"), "a");
+	assert_string_equal(text_of(e, "outcome"), "recognised");
+	guests_end(g, pid);
+	json_decref(e);
+	e = identity_explain(g->identity, tid);
+	assert_string_equal(text_of(e, "outcome"), "gone");
+	assert_true(json_is_null(json_object_get(e, "process")));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(test_explain),
 		WORLD_TEST(test_explain_refusals),
+		WORLD_TEST(test_explain_thread),
 		WORLD_TEST(test_no_hierarchy),
 	};
 	const struct CMUnitTest without_pidfds[] = {WORLD_TEST(test_no_pidfds)};

@@ -14,7 +14,7 @@
 #include "api/request.h"
 
 enum route_flags {
-	/* Called also when security.devlxd is false or request->snapshot is NULL: it refuses itself. */
+	/* Called also when the guest may not ask (see route_dispatch()): it refuses itself. */
 	ROUTE_ALWAYS = 1 << 0,
 };
 
@@ -35,8 +35,8 @@ struct route_table {
 /*
  * Answers *request from @table: 404 for an unknown path, 501 with Allow for a
  * known path without that method (HEAD goes where GET goes), 404 `Method "X" not found` for a method
- * nobody knows, 403 when the guest's snapshot is gone or security.devlxd is false (requests without
- * an instance, the host's own, are not asked), else the handler. @method_text is the method as sent.
+ * nobody knows, 403 when the guest's snapshot is gone or security.devlxd or security.devlxd.socket is
+ * false (requests without an instance, the host's own, are not asked), else the handler. @method_text is the method as sent.
  * Fills request->params; zeroes *reply and always leaves a complete one.
  */
 void route_dispatch(const struct route_table *table, struct request *request,

@@ -111,6 +111,11 @@ bool snapshot_devlxd_is_on(const struct snapshot *s)
 	return snapshot_config_bool(s, "security.devlxd") != 0;
 }
 
+bool snapshot_socket_is_on(const struct snapshot *s)
+{
+	return snapshot_config_bool(s, "security.devlxd.socket") != 0;
+}
+
 bool snapshot_images_are_on(const struct snapshot *s)
 {
 	const char *value = snapshot_config(s, "security.devlxd.images", NULL);

@@ -43,8 +43,12 @@ const char *snapshot_config(const struct snapshot *s, const char *key, size_t *r
 /* text_to_bool() of the expanded value: 1, 0, or -1 when unset or neither. */
 int snapshot_config_bool(const struct snapshot *s, const char *key);
 
-/* security.devlxd is on unless explicitly false; security.devlxd.images is on when set and not false. */
+/*
+ * security.devlxd and security.devlxd.socket are on unless explicitly false; security.devlxd.images is on
+ * when set and not false. Each is the value of its key alone: who serves the socket asks the first two.
+ */
 bool snapshot_devlxd_is_on(const struct snapshot *s);
+bool snapshot_socket_is_on(const struct snapshot *s);
 bool snapshot_images_are_on(const struct snapshot *s);
 
 /*

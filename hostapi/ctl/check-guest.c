@@ -15,7 +15,12 @@
 /* Is there a record, and what does a guest see of it. */
 static bool check_record(struct check_run *run, struct change *change, const char *name)
 {
-	static const char *const switches[] = {"security.devlxd", "security.devlxd.socket"};
+	static const struct {
+		const char *key, *means;
+	} switches[] = {
+		{"security.devlxd", "the guest gets 403"},
+		{"security.devlxd.socket", "the guest gets 403 on the socket, its files stay"},
+	};
 	json_auto_t *config = NULL;
 	const char *key;
 	json_t *value;
@@ -30,12 +35,11 @@ static bool check_record(struct check_run *run, struct change *change, const cha
 	if (change_check_profiles(change, change->record, NULL) != 0)
 		check_fail(run, "it uses a profile that is missing");
 	for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
-		value = json_object_get(config, switches[i]);
+		value = json_object_get(config, switches[i].key);
 		if (json_is_false(value) ||
 		    (json_is_string(value) && text_to_bool(json_string_value(value)) == 0))
-			check_fail(run,
-				   "%s is off, the guest gets 403; devlxdfs config unset %s %s",
-				   switches[i], name, switches[i]);
+			check_fail(run, "%s is off, %s; devlxdfs config unset %s %s",
+				   switches[i].key, switches[i].means, name, switches[i].key);
 	}
 	json_object_foreach (config, key, value)
 		n_seen += text_has_prefix(key, "user.") || text_has_prefix(key, "cloud-init.");

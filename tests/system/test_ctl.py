@@ -713,6 +713,9 @@ def test_check_without_a_daemon(web1):
     assert "ok: its record is" in guest and "ok: keys that its guest sees: 1" in guest
     web1.write("config", "set", "web1", "security.devlxd=false")
     assert "FAIL: security.devlxd is off" in web1.ok("check", "web1", status=REFUSED)
+    web1.write("config", "set", "web1", "security.devlxd=", "security.devlxd.socket=off")
+    assert "FAIL: security.devlxd.socket is off, the guest gets 403 on the socket, its files stay" \
+        in web1.ok("check", "web1", status=REFUSED)
     done = web1.run("check", "web2")
     assert done.returncode == REFUSED and "FAIL: no record of web2" in done.stdout
 

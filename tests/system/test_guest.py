@@ -43,6 +43,38 @@ def test_off_means_off(guest, daemon):
     assert guest.curl("/1.0/config/user.role") == (200, "y")
 
 
+ASK_AGAIN = """
+import http.client, socket
+c = http.client.HTTPConnection("lxd")
+c.sock = socket.socket(socket.AF_UNIX)
+c.sock.connect("/dev/lxd/sock")
+while True:
+    c.request("GET", "/1.0/config/user.role")
+    reply = c.getresponse()
+    print(reply.status, reply.read().decode().strip(), flush=True)
+    input()
+"""
+
+
+def test_a_socket_that_is_off(guest, daemon):
+    """As security.devlxd=false for all that is asked there, also on a connection kept from before."""
+    kept = guest.start_python(ASK_AGAIN)
+    assert kept.stdout.readline() == "200 frontend\n"
+    daemon.guest_record(guest, {"security.devlxd.socket": "false",
+                                "security.devlxd.images": "true", "user.role": "x"})
+    for path in "/", "/1.0", "/1.0/config", "/1.0/config/user.role", "/1.0/devices":
+        assert guest.curl(path) == (403, "Forbidden\n"), path
+    assert guest.curl("/1.0/images/abc/export")[0] == 403
+    kept.stdin.write("\n")
+    kept.stdin.flush()
+    assert kept.stdout.readline() == "403 Forbidden\n"
+    daemon.guest_record(guest, {"user.role": "y"})
+    assert guest.curl("/1.0/config/user.role") == (200, "y")
+    kept.stdin.write("\n")
+    kept.stdin.flush()
+    assert kept.stdout.readline() == "200 y\n"
+
+
 def test_profiles_then_the_instance(guest, daemon):
     daemon.record("a", kind="profiles", config={"user.x": "a", "user.y": "a", "user.z": "a"})
     daemon.record("b", kind="profiles", config={"user.y": "b", "user.z": "b"})

@@ -23,6 +23,8 @@ static void test_flags(void **state)
 	assert_export(PAIRS("security.devlxd.images", "true"), 404, ENVELOPE("404", "Not Found"));
 	assert_export(PAIRS("security.devlxd.images", "true", "security.devlxd", "no"), 403,
 		      ENVELOPE("403", "Forbidden"));
+	assert_export(PAIRS("security.devlxd.images", "true", "security.devlxd.socket", "no"), 403,
+		      ENVELOPE("403", "Forbidden"));
 }
 
 static void test_record_gone(void **state)

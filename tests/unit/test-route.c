@@ -129,7 +129,9 @@ static void test_devlxd_off(void **state)
 		records_snapshot(records_new("web1", NO_PAIRS), NULL);
 	_cleanup_(snapshot_unrefp) struct snapshot *off =
 		records_snapshot(records_new("web1", PAIRS("security.devlxd", "false")), NULL);
-	struct snapshot *refused[] = {off, NULL};
+	_cleanup_(snapshot_unrefp) struct snapshot *no_socket = records_snapshot(
+		records_new("web1", PAIRS("security.devlxd.socket", "false")), NULL);
+	struct snapshot *refused[] = {off, no_socket, NULL};
 
 	assert_guest(on, "GET", "/a", OUTCOME_OK);
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {

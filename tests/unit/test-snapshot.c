@@ -143,26 +143,31 @@ static void test_hwaddr(void **state)
 	assert_null(snapshot_device_hwaddr(s, long_name));
 }
 
-static void assert_switches(const char *key, const char *value, bool devlxd, bool images)
+static void assert_switches(const char *key, const char *value, bool devlxd, bool socket,
+			    bool images)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s =
 		records_snapshot(records_new("web1", PAIRS(key, value)), NULL);
 
 	assert_int_equal(snapshot_devlxd_is_on(s), devlxd);
+	assert_int_equal(snapshot_socket_is_on(s), socket);
 	assert_int_equal(snapshot_images_are_on(s), images);
 }
 
 static void test_switches(void **state)
 {
-	assert_switches("user.x", "1", true, false);
-	assert_switches("security.devlxd", "true", true, false);
-	assert_switches("security.devlxd", "", true, false);
-	assert_switches("security.devlxd", "maybe", true, false);
-	assert_switches("security.devlxd", "OFF", false, false);
-	assert_switches("security.devlxd.images", "yes", true, true);
-	assert_switches("security.devlxd.images", "maybe", true, true);
-	assert_switches("security.devlxd.images", "", true, false);
-	assert_switches("security.devlxd.images", "0", true, false);
+	assert_switches("user.x", "1", true, true, false);
+	assert_switches("security.devlxd", "true", true, true, false);
+	assert_switches("security.devlxd", "", true, true, false);
+	assert_switches("security.devlxd", "maybe", true, true, false);
+	assert_switches("security.devlxd", "OFF", false, true, false);
+	assert_switches("security.devlxd.socket", "true", true, true, false);
+	assert_switches("security.devlxd.socket", "", true, true, false);
+	assert_switches("security.devlxd.socket", "no", true, false, false);
+	assert_switches("security.devlxd.images", "yes", true, true, true);
+	assert_switches("security.devlxd.images", "maybe", true, true, true);
+	assert_switches("security.devlxd.images", "", true, true, false);
+	assert_switches("security.devlxd.images", "0", true, true, false);
 }
 
 static void test_bool(void **state)

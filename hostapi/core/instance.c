@@ -35,6 +35,11 @@ bool boot_equal(const struct boot *a, const struct boot *b)
 	       a->init_pid == b->init_pid;
 }
 
+struct boot boot_by_mount(void)
+{
+	return (struct boot){.init_pid = -1}; /* no process has this id */
+}
+
 struct instance *instance_new(const char *name, uint32_t serial)
 {
 	size_t name_size = strlen(name) + 1;

@@ -29,6 +29,12 @@ struct boot {
 };
 bool boot_equal(const struct boot *a, const struct boot *b); /* false when either is not known */
 
+/*
+ * The boot of every instance whose record says match.mount: nobody looks at processes there, so as far as
+ * we know there is one run for as long as the record says so. Equal to that of no run that was seen.
+ */
+struct boot boot_by_mount(void);
+
 /* One reference, no snapshot yet. NULL = no memory. */
 struct instance *instance_new(const char *name, uint32_t serial);
 struct instance *instance_ref(struct instance *i);

@@ -242,16 +242,6 @@ int publish_record(struct publisher *p, struct record *record, struct record *co
 	return r;
 }
 
-int publish_withdraw(struct publisher *p, const char *name)
-{
-	struct diff *d = NULL;
-	int r = registry_withdraw(p->registry, name, &d);
-
-	if (r == 0)
-		tell(p, name, d);
-	return r == -ENOENT ? 0 : r;
-}
-
 /* Changes what is kept of @i: @edit does it and returns whether there is something to save. */
 static int update_kept(struct publisher *p, struct instance *i,
 		       bool (*edit)(struct volatile_state *v, void *arg), void *arg)
@@ -302,6 +292,33 @@ int publish_ready(struct publisher *p, struct instance *i, const struct boot *bo
 	if (r == 0)
 		instance_set_ready(i, boot, ready);
 	return r;
+}
+
+/* A run that nobody sees end is over with the record: one that comes back is not Ready. */
+static void end_run_by_mount(struct publisher *p, const char *name)
+{
+	_cleanup_(instance_unrefp) struct instance *i = registry_find(p->registry, name);
+	const struct boot boot = boot_by_mount();
+	int r = i ? publish_ready(p, i, &boot, false) : 0;
+
+	if (r < 0) {
+		LOCK_HOLD(&p->lock);
+
+		instance_set_ready(i, &boot, false);
+		say_trouble(p, r);
+	}
+}
+
+int publish_withdraw(struct publisher *p, const char *name)
+{
+	struct diff *d = NULL;
+	int r;
+
+	end_run_by_mount(p, name);
+	r = registry_withdraw(p->registry, name, &d);
+	if (r == 0)
+		tell(p, name, d);
+	return r == -ENOENT ? 0 : r;
 }
 
 struct binding {

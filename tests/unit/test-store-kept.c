@@ -132,6 +132,30 @@ static void test_ready(void **state)
 	assert_false(is_ready(f, "a", &first));
 }
 
+/* Nobody sees the end of a guest that is known by its mount; what is kept of it ends with the record. */
+static void test_ready_by_mount(void **state)
+{
+	const struct boot boot = boot_by_mount();
+	struct fixture *f = *state;
+	_cleanup_(instance_unrefp) struct instance *held = NULL;
+
+	write_file(f, "state/instances/a.json", "{\"match\": {\"mount\": true}}");
+	assert_int_equal(start(f), 0);
+	assert_int_equal(set_ready(f, "a", &boot, true), 0);
+	stop(f);
+	assert_int_equal(start(f), 0);
+	assert_true(is_ready(f, "a", &boot));
+	held = registry_find(f->registry, "a");
+	for (int i = 0; i < 2; i++) {
+		remove_file(f, "state/instances/a.json");
+		assert_int_equal(load(f, RECORD_INSTANCE, "a"), STORE_E_NOT_FOUND);
+		assert_false(instance_is_ready(held, &boot));
+		write_file(f, "state/instances/a.json", "{\"match\": {\"mount\": true}}");
+		assert_int_equal(load(f, RECORD_INSTANCE, "a"), 0);
+		assert_false(is_ready(f, "a", &boot));
+	}
+}
+
 /* What cannot be kept has not happened; and the id survives being lost on disk. */
 static void test_ready_without_disk(void **state)
 {
@@ -242,6 +266,7 @@ int main(void)
 		TEST(test_pinned_instance_id),
 		TEST(test_broken_volatile_file),
 		TEST(test_ready),
+		TEST(test_ready_by_mount),
 		TEST(test_ready_without_disk),
 		TEST(test_binding),
 	};

@@ -28,6 +28,7 @@ struct identity {
 struct identity_root {
 	uid_t uid;        /* as the host sees it; PROCESS_NO_UID: nobody, or not known */
 	bool from_record; /* else from the uid map of the guest's first process */
+	bool by_mount;    /* the record says match.mount */
 	int run_error;    /* 0, or the negative errno for which @run is not known and all zero */
 	struct run run;
 };

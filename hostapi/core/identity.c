@@ -9,6 +9,7 @@
  *
  * A thread of which a pending FUSE request tells the id sleeps in the kernel until the request is
  * answered, so its id is its own for as long as we look; no pidfd makes that surer.
+ * A listener that only one guest was given says nothing of the process, only that it was let in there.
  *
  * What is found with it is in finding.c. The uid rule is applied to each caller anew.
  */
@@ -132,6 +133,7 @@ int identity_root(struct identity *id, const struct finding *finding, struct ide
 		return root.run_error;
 	record = snapshot_record(s);
 	root.from_record = record->has_root;
+	root.by_mount = record->match_mount;
 	if (record->has_root)
 		root.uid = record->root_uid;
 	else if (root.run_error == 0)
@@ -149,7 +151,7 @@ static int check_uid(struct identity *id, const struct finding *finding, struct 
 	if (r != 0)
 		return r;
 	caller->instance = instance_ref(finding->instance);
-	caller->boot = root.run.boot;
+	caller->boot = root.by_mount ? boot_by_mount() : root.run.boot;
 	if (!root.from_record && root.run_error == 0 && caller->uid != root.uid &&
 	    runs_reread_root(id->runs, &root.run) == 0)
 		root.uid = root.run.root_uid;
@@ -218,12 +220,38 @@ int identity_thread(struct identity *id, pid_t tid, uid_t uid, struct instance *
 	return 0;
 }
 
+int identity_mount(struct identity *id, int fd, struct instance *i, struct caller *ret)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
+	const struct record *record = s ? snapshot_record(s) : NULL;
+	int r = identity_peer_uid(fd, &ret->uid, &ret->pid);
+
+	ret->by_mount = true;
+	if (r < 0)
+		return r;
+	if (!record || !record->match_mount)
+		return IDENTITY_E_UNKNOWN;
+	ret->instance = instance_ref(i);
+	ret->boot = boot_by_mount();
+	return ret->uid == (record->has_root ? record->root_uid : 0) ? 0 : IDENTITY_E_NOT_ROOT;
+}
+
+/* No claim stands for it, so no generation tells of a change. */
+static bool is_by_mount(struct instance *i)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
+
+	return s && snapshot_record(s)->match_mount;
+}
+
 int identity_confirm(struct identity *id, struct caller *c)
 {
 	uint64_t generation = registry_claims_generation(id->registry);
 	_cleanup_(owner_finish) struct owner owner = {0};
 	int r;
 
+	if (c->by_mount)
+		return is_by_mount(c->instance) ? 0 : IDENTITY_E_UNKNOWN;
 	if (c->generation == generation)
 		return 0;
 	r = owner_find(id->registry, id->root_fd, c->cgroup_path, &owner);
@@ -289,7 +317,7 @@ static int current_run(struct identity *id, struct instance *i, struct run *ret)
 	return r;
 }
 
-bool identity_boot(struct identity *id, struct instance *i, struct boot *ret)
+static bool boot_by_claims(struct identity *id, struct instance *i, struct boot *ret)
 {
 	struct run run;
 
@@ -342,6 +370,21 @@ int identity_guest_ids(struct identity *id, struct instance *i, struct guest_ids
 	if (r == 0)
 		*ret = ids;
 	return r;
+}
+
+bool identity_boot(struct identity *id, struct instance *i, struct boot *ret)
+{
+	if (!is_by_mount(i))
+		return boot_by_claims(id, i, ret);
+	*ret = boot_by_mount();
+	return true;
+}
+
+bool identity_is_running(struct identity *id, struct instance *i)
+{
+	struct boot boot;
+
+	return boot_by_claims(id, i, &boot);
 }
 
 json_t *identity_explain(struct identity *id, pid_t pid)

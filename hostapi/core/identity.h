@@ -10,6 +10,12 @@
  * connect time) must then be the host uid of that guest's root; of a thread none
  * is asked, modes decide. Answers are cached by cgroup id, which the kernel never
  * reuses, in a bounded cache that is dropped when claims change.
+ * socket (later also a FUSE request). Steps: pidfd of the peer, its cgroup id,
+ * the path of that cgroup, the longest path with valid claims that is it or an
+ * ancestor, by whole components; then the peer's uid (at connect time) must be
+ * the host uid of that guest's root. Answers are cached by cgroup id, which the
+ * kernel never reuses, in a bounded cache that is dropped when claims change.
+ * On a listener that one instance alone was given only the uid is asked.
  *
  * Ways, newest first; each call that a kernel lacks falls back alone:
  *   SO_PEERPIDFD (6.5) | SO_PEERCRED pid + pidfd_open
@@ -49,6 +55,7 @@ struct caller {
 	uint64_t cgroup_id;        /* the caller's own (leaf) cgroup; 0 when not known */
 	char *cgroup_path;         /* its path; NULL when not known */
 	uint64_t generation;       /* claims generation under which this was decided */
+	bool by_mount;             /* judged by identity_mount(): no cgroup is known */
 	pid_t pid;                 /* for the log only: never an identity */
 	uid_t uid;
 };
@@ -86,6 +93,19 @@ int identity_thread(struct identity *id, pid_t tid, uid_t uid, struct instance *
  * Asks again for a connection decided earlier, from its cgroup, when claims
  * have changed since: the same instance must still own it. Cheap when nothing
  * changed. Returns 0, IDENTITY_E_UNKNOWN or IDENTITY_E_CONFLICT.
+ * Who is on the other end of @fd, accepted on the listener of @i alone (http_listen()): whoever holds
+ * that socket is @i while a record in force says match.mount and the peer's uid (at connect time) is the
+ * record's root, 0 when it names none. Weaker than identity_peer(), for who may have been handed the
+ * directory; no process, pidfd or cgroup is looked at, and no descriptor is opened. ret->boot is
+ * boot_by_mount(): Ready lasts until Started is written or the record goes. Fills *ret as
+ * identity_peer(), with by_mount. Returns 0, IDENTITY_E_UNKNOWN, IDENTITY_E_NOT_ROOT or -errno.
+ */
+int identity_mount(struct identity *id, int fd, struct instance *i, struct caller *ret);
+
+/*
+ * Asks again for a connection decided earlier: one by mount is kept while the record still says
+ * match.mount; else from its cgroup, when claims have changed since: the same instance must still
+ * own it. Cheap when nothing changed. Returns 0, IDENTITY_E_UNKNOWN or IDENTITY_E_CONFLICT.
  */
 int identity_confirm(struct identity *id, struct caller *c);
 
@@ -100,7 +120,10 @@ int identity_peer_uid(int fd, uid_t *ret_uid, pid_t *ret_pid);
 int identity_cgroup_of(struct identity *id, pid_t pid, char ret_path[CGROUP_PATH_MAX],
 		       uint64_t *ret_id);
 
-/* Which run of the guest @i is going on now, by its claims. False when none. */
+/*
+ * Which run of the guest @i is going on now, by its claims; boot_by_mount() when its record says match.mount,
+ * however its callers are recognised, so that all ways in agree on Ready. False when none.
+ */
 bool identity_boot(struct identity *id, struct instance *i, struct boot *ret);
 
 #define GUEST_IDS_OF_RECORD 65536 /* how many ids a record's root stands for */
@@ -112,6 +135,8 @@ struct guest_ids {
 };
 /* Zeroed ones are fine. */
 void guest_ids_finish(struct guest_ids *ids);
+/* Whether a cgroup that @i alone claims has processes. False says little of one with match.mount. */
+bool identity_is_running(struct identity *id, struct instance *i);
 
 /*
  * How the ids of the guest @i look to the host now: by its record's root, else by the maps of its

@@ -16,10 +16,12 @@
  *   GET    /1.0/rejected                     records not in force
  *   GET    /1.0/status                       counters as JSON
  *   GET    /1.0/metrics                      the same as OpenMetrics text
- * A summary: {name, type, source, state: Running|Stopped|Conflict, ready, profiles: [...], keys: N, devices: N,
+ * A summary: {name, type, source, state: Running|Stopped|Unknown|Conflict, ready, profiles: [...], keys: N, devices: N,
  *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null, root: {uid, gid}|null, hostname, instance_id,
  *  conflict: [{instance, kind: match|binding, path}], connections, requests, refused, forbidden,
  *  not_root}
+ * Unknown: its record says match.mount, and no cgroup that is bound to it tells that it runs. ready is then
+ * what its guest said last, which outlives that guest.
  */
 #include "api/route.h"
 

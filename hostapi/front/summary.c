@@ -92,7 +92,7 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 	const struct record *r;
 	struct boot boot = {0};
 	uint64_t id;
-	bool is_running;
+	bool is_running, has_boot;
 
 	if (!s || !conflict)
 		return NULL;
@@ -105,7 +105,8 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 		if (!r->match_cgroup || !streq(path, r->match_cgroup))
 			add_rivals(conflict, api->registry, i, cgroup_root_fd, path);
 	}
-	is_running = identity_boot(api->identity, i, &boot);
+	has_boot = identity_boot(api->identity, i, &boot);
+	is_running = r->match_mount ? identity_is_running(api->identity, i) : has_boot;
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:{s:o, s:b}, s:O, s:o, s:s, s:s, s:O, "
 		"s:I, s:I, s:I, s:I, s:I}",
@@ -113,8 +114,9 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 		"state",
 		json_array_size(conflict) ? "Conflict"
 		: is_running              ? "Running"
+		: r->match_mount          ? "Unknown"
 					  : "Stopped",
-		"ready", is_running && instance_is_ready(i, &boot), "profiles", profiles_of(r),
+		"ready", has_boot && instance_is_ready(i, &boot), "profiles", profiles_of(r),
 		"keys", count_keys(s), "devices", count_devices(s), "match", "cgroup",
 		text_or_null(r->match_cgroup), "mount", r->match_mount, "binding", binding, "root",
 		root_of(r), "hostname", snapshot_hostname(s), "instance_id",

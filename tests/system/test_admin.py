@@ -46,6 +46,15 @@ def test_summary(guest, daemon):
     assert daemon.admin("GET", "/1.0/instances/none")[0] == 404
 
 
+def test_whether_a_guest_by_mount_runs_is_not_known(daemon, new_guest):
+    guest = new_guest("web1")
+    daemon.record("web1", match={"mount": True})
+    assert daemon.admin("GET", "/1.0/instances/web1")[1]["state"] == "Unknown"
+    assert daemon.ctl("list", "-f", "csv", "-c", "nsmr") == "web1,UNKNOWN,mount,no\n"
+    daemon.admin("POST", "/1.0/instances/web1/bind", {"pid": guest.pid})
+    assert daemon.admin("GET", "/1.0/instances/web1")[1]["state"] == "Running"
+
+
 def test_requests_are_counted(guest, daemon):
     before = daemon.admin("GET", "/1.0/instances/web1")[1]["requests"]
     for _ in range(5):

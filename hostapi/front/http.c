@@ -2,16 +2,17 @@
 /*
  * HTTP threads
  *
- * The loop of each: refused connections, then new ones (a bounded batch), then
- * one pass of libmicrohttpd. Without work it sleeps in epoll_wait(); every
- * timeout is computed from a list in order of its deadlines. When descriptors run out it
- * stops accepting until one of its connections ends or a moment has passed:
- * clients then wait in the listener's queue, which is what they would do anyway.
+ * The loop of each: refused connections, then new ones (a bounded batch, of which
+ * each listener with callers has its share), then one pass of libmicrohttpd.
+ * Without work it sleeps in epoll_wait(); every timeout is computed from a list in
+ * order of its deadlines. When descriptors run out it stops accepting until one of
+ * its connections ends or a moment has passed: clients then wait in the listeners'
+ * queues, which is what they would do anyway.
  */
 #include "front/http.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -25,23 +26,23 @@
 #include "core/registry.h"
 #include "core/settings.h"
 #include "front/conn.h"
+#include "front/listener.h"
 #include "front/refuse.h"
 
-#define LISTEN_BACKLOG 512
-#define ACCEPT_BATCH   16
-#define EVENTS_A_TURN  64
-#define PAUSE_US       (100 * 1000)
-#define DRAIN_US       (2 * 1000 * 1000)
+#define ACCEPT_BATCH  16
+#define EVENTS_A_TURN 64
+#define PAUSE_US      (100 * 1000)
+#define DRAIN_US      (2 * 1000 * 1000)
 
 struct http_thread {
 	struct http_server *server;
 	pthread_t id;
 	bool is_started;
-	bool is_listening; /* the listener is in our epoll set */
 	bool is_stopping;
 	int epoll_fd;
 	int waiting_fd; /* accepted when there was no descriptor left to look at its peer; else -1 */
-	uint64_t pause_until_us; /* while not listening for want of descriptors */
+	struct listener_seat seat; /* not watching: stopping, or paused for want of descriptors */
+	uint64_t pause_until_us;
 	uint64_t n_ended_at_pause;
 	struct conn_home home;
 	struct refuse_list refused;
@@ -50,42 +51,33 @@ struct http_thread {
 struct http_server {
 	struct http_options options;
 	int stop_fd;
+	struct listeners listeners;
 	struct log_limit identity_log, limit_log, trouble_log; /* shared by the threads */
 	unsigned n_threads;
 	struct http_thread threads[];
 };
 
-/* What an epoll event is about, by address; any other pointer is a struct refused. */
+/* What an epoll event is about, by address; a listener's has a number, any other pointer is a struct refused. */
 enum {
-	TAG_LISTENER,
 	TAG_LIBRARY,
 	TAG_STOP,
 	_TAG_N
 };
-static const char tags[_TAG_N];
+static const int tags[_TAG_N]; /* their addresses are even, unlike a listener's number */
 
-static int watch(int epoll_fd, int fd, uint32_t events, int tag)
+static int watch(int epoll_fd, int fd, int tag)
 {
-	struct epoll_event event = {.events = events, .data.ptr = (void *)&tags[tag]};
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = (void *)&tags[tag]};
 
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static void listener_resume(struct http_thread *t)
+/* Why nobody is recognised: who came by mount was not looked for among the cgroups. */
+static const char *reason_of(int outcome, const struct caller *caller)
 {
-	int r = watch(t->epoll_fd, t->server->options.listen_fd, EPOLLIN | EPOLLEXCLUSIVE,
-		      TAG_LISTENER);
-
-	/* Cannot be retried by an event: try again after the next pause. */
-	t->is_listening = r == 0;
-	t->pause_until_us = now_us() + PAUSE_US;
-}
-
-static void listener_leave(struct http_thread *t)
-{
-	if (t->is_listening)
-		epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, t->server->options.listen_fd, NULL);
-	t->is_listening = false;
+	return caller->by_mount && outcome == IDENTITY_E_UNKNOWN
+		       ? "no record in force says match.mount for this socket"
+		       : identity_reason(outcome);
 }
 
 static void refuse_caller(struct http_thread *t, int fd, int outcome, struct caller *caller)
@@ -116,32 +108,41 @@ static void refuse_caller(struct http_thread *t, int fd, int outcome, struct cal
 		log_limited(&h->identity_log, LOG_EVENT_IDENTITY_REFUSED, name,
 			    "refused process %d, uid %u, cgroup %s: %s", caller->pid, caller->uid,
 			    caller->cgroup_path ? caller->cgroup_path : "unknown",
-			    identity_reason(outcome));
+			    reason_of(outcome, caller));
 	}
 	refuse_connection(&t->refused, fd, why);
 }
 
-/* Descriptors have run out: clients wait in the listener's queue. */
+/* Descriptors have run out: clients wait in the listeners' queues. */
 static void pause_accepting(struct http_thread *t, int error)
 {
 	t->server->options.stats->n_own_trouble++;
 	log_limited(&t->server->trouble_log, LOG_EVENT_LIMIT_REACHED, NULL,
 		    "cannot accept, clients wait: %s", strerror(error));
-	listener_leave(t);
+	listener_pause(&t->server->listeners, &t->seat);
 	t->pause_until_us = now_us() + PAUSE_US;
 	t->n_ended_at_pause = t->home.n_ended;
 }
 
-/* Whether the connection is served from now on; as admit_admin(). */
-static bool admit_guest(struct http_thread *t, int fd_consumed)
+static void resume_accepting(struct http_thread *t)
+{
+	/* What fails cannot be retried by an event: try again after the next pause. */
+	listener_resume(&t->server->listeners, &t->seat);
+	t->pause_until_us = now_us() + PAUSE_US;
+}
+
+/* Whether the connection is served from now on; as admit_admin(). @own: whose own listener it came by, or NULL. */
+static bool admit_guest(struct http_thread *t, int fd_consumed, struct instance *own)
 {
 	struct http_server *h = t->server;
 	const struct api *api = h->options.api;
 	_cleanup_(closep) int fd = fd_consumed;
 	_cleanup_(caller_finish) struct caller caller = {0};
-	int r = identity_peer(api->identity, fd, &caller);
+	int r = own ? identity_mount(api->identity, fd, own, &caller)
+		    : identity_peer(api->identity, fd, &caller);
 
-	if (r == -EMFILE || r == -ENFILE) {
+	/* By mount no descriptor is needed, and who waits is not known to have come so. */
+	if (!own && (r == -EMFILE || r == -ENFILE)) {
 		t->waiting_fd = steal_fd(&fd);
 		pause_accepting(t, -r);
 		return false;
@@ -182,34 +183,30 @@ static bool admit_admin(struct http_thread *t, int fd_consumed)
 	return conn_add(&t->home, steal_fd(&fd), &nobody) == 0;
 }
 
-/* The next descriptor or -1 with errno, as accept4(). */
-static int next_connection(struct http_thread *t)
+static bool admit(struct http_thread *t, int fd_consumed, struct instance *own)
 {
-	if (t->waiting_fd >= 0)
-		return steal_fd(&t->waiting_fd);
-	return accept4(t->server->options.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	return t->server->options.trust == HTTP_GUEST ? admit_guest(t, fd_consumed, own)
+						      : admit_admin(t, fd_consumed);
 }
 
 /*
  * Until one is admitted, whose request is probably there to be answered; those
  * who are refused are dealt with in batches, being many when somebody floods us.
  */
-static void accept_some(struct http_thread *t)
+static void accept_some(struct http_thread *t, const void *listener, int n_tries)
 {
 	bool is_admitted = false;
 
-	for (int i = 0; i < ACCEPT_BATCH && t->is_listening && !is_admitted; i++) {
-		int fd = next_connection(t);
+	for (int i = 0; i < n_tries && t->seat.is_watching && !is_admitted; i++) {
+		_cleanup_(instance_unrefp) struct instance *own = NULL;
+		int fd = listener_accept(&t->server->listeners, listener, &own);
 
-		if (fd >= 0 && t->server->options.trust == HTTP_GUEST) {
-			is_admitted = admit_guest(t, fd);
-		} else if (fd >= 0) {
-			is_admitted = admit_admin(t, fd);
-		} else if (errno == EAGAIN) {
+		if (fd >= 0)
+			is_admitted = admit(t, fd, own);
+		else if (fd == -EAGAIN)
 			return;
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			pause_accepting(t, errno);
-		}
+		else if (fd != -EINTR && fd != -ECONNABORTED)
+			pause_accepting(t, -fd);
 	}
 }
 
@@ -224,7 +221,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
  */
 static int expire(struct http_thread *t)
 {
-	bool is_paused = !t->is_listening && !t->is_stopping;
+	bool is_paused = !t->seat.is_watching && !t->is_stopping;
 	uint64_t now, next = UINT64_MAX;
 	int ms = conn_timeout_ms(&t->home);
 
@@ -235,10 +232,10 @@ static int expire(struct http_thread *t)
 	next = earlier(conn_expire(&t->home, now, is_paused ? PAUSE_US : UINT64_MAX),
 		       refuse_expire(&t->refused, now));
 	if (is_paused && (now >= t->pause_until_us || t->home.n_ended != t->n_ended_at_pause))
-		listener_resume(t);
-	if (is_paused && !t->is_listening)
+		resume_accepting(t);
+	if (is_paused && !t->seat.is_watching)
 		next = earlier(next, t->pause_until_us);
-	if (t->waiting_fd >= 0 && t->is_listening)
+	if (t->waiting_fd >= 0 && t->seat.is_watching)
 		return 0;
 	if (next != UINT64_MAX && (ms < 0 || next < now + (uint64_t)ms * 1000))
 		ms = (int)((next - now + 999) / 1000);
@@ -249,22 +246,26 @@ static int expire(struct http_thread *t)
 static void turn_loop(struct http_thread *t, int ms)
 {
 	struct epoll_event events[EVENTS_A_TURN];
-	int n = epoll_wait(t->epoll_fd, events, EVENTS_A_TURN, ms);
-	bool has_new = false;
+	int n = epoll_wait(t->epoll_fd, events, EVENTS_A_TURN, ms), n_listeners = 0;
 
 	/* Refused ones first: accepting may free the oldest of them. */
 	for (int i = 0; i < n; i++) {
 		void *tag = events[i].data.ptr;
 
-		if (tag == &tags[TAG_LISTENER])
-			has_new = true;
+		if (listener_is_event(tag))
+			n_listeners++;
 		else if (tag == &tags[TAG_STOP])
 			t->is_stopping = true;
 		else if (tag != &tags[TAG_LIBRARY])
 			refuse_event(&t->refused, tag);
 	}
-	if (has_new || (t->waiting_fd >= 0 && t->is_listening))
-		accept_some(t);
+	if (t->waiting_fd >= 0 && t->seat.is_watching)
+		admit(t, steal_fd(&t->waiting_fd), NULL);
+	/* Of more than fit into @events, the kernel gives those that did not first next time. */
+	for (int i = 0; i < n; i++) {
+		if (listener_is_event(events[i].data.ptr))
+			accept_some(t, events[i].data.ptr, ACCEPT_BATCH / n_listeners ?: 1);
+	}
 	conn_run(&t->home);
 }
 
@@ -277,7 +278,7 @@ static void *serve(void *arg)
 		turn_loop(t, expire(t));
 
 	/* What has been accepted or begun is finished, but nobody is waited for long. */
-	listener_leave(t);
+	listener_pause(&t->server->listeners, &t->seat);
 	conn_close(&t->home);
 	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, t->server->stop_fd, NULL);
 	deadline = now_us() + DRAIN_US;
@@ -309,17 +310,15 @@ static int thread_start(struct http_server *h, struct http_thread *t)
 	if (r < 0)
 		return r;
 	r = watch(t->epoll_fd,
-		  MHD_get_daemon_info(t->home.daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EPOLLIN,
+		  MHD_get_daemon_info(t->home.daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
 		  TAG_LIBRARY);
 	if (r < 0)
 		return r;
-	r = watch(t->epoll_fd, h->stop_fd, EPOLLIN, TAG_STOP);
+	r = watch(t->epoll_fd, h->stop_fd, TAG_STOP);
 	if (r < 0)
 		return r;
-	r = watch(t->epoll_fd, h->options.listen_fd, EPOLLIN | EPOLLEXCLUSIVE, TAG_LISTENER);
-	if (r < 0)
-		return r;
-	t->is_listening = true;
+	t->seat.epoll_fd = t->epoll_fd;
+	listener_enter(&h->listeners, &t->seat);
 	r = pthread_create(&t->id, NULL, serve, t);
 	if (r != 0)
 		return -r;
@@ -344,6 +343,7 @@ struct http_server *http_free(struct http_server *h)
 		closep(&t->waiting_fd);
 		closep(&t->epoll_fd);
 	}
+	listeners_finish(&h->listeners);
 	closep(&h->stop_fd);
 	free(h);
 	return NULL;
@@ -360,6 +360,7 @@ int http_new(const struct http_options *options, struct http_server **ret)
 		return -ENOMEM;
 	h->options = *options;
 	h->n_threads = options->n_threads;
+	listeners_init(&h->listeners);
 	for (unsigned i = 0; i < h->n_threads; i++) {
 		h->threads[i].server = h;
 		h->threads[i].epoll_fd = -1;
@@ -368,17 +369,26 @@ int http_new(const struct http_options *options, struct http_server **ret)
 	h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->stop_fd < 0)
 		return -errno;
-	/* Several threads accept: one that comes too late must not block. */
-	if (fcntl(options->listen_fd, F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	r = sock_listen(options->listen_fd, LISTEN_BACKLOG);
-	if (r < 0)
-		return r;
 	for (unsigned i = 0; i < h->n_threads; i++) {
 		r = thread_start(h, &h->threads[i]);
 		if (r < 0)
 			return r;
 	}
+	r = options->listen_fd < 0 ? 0
+				   : listener_add(&h->listeners, options->listen_fd, true, NULL);
+	if (r < 0)
+		return r;
 	*ret = steal_ptr(&h);
 	return 0;
+}
+
+int http_listen(struct http_server *h, int fd, struct instance *instance)
+{
+	assert(!instance || h->options.trust == HTTP_GUEST);
+	return listener_add(&h->listeners, fd, false, instance);
+}
+
+void http_unlisten(struct http_server *h, struct instance *instance)
+{
+	listener_remove(&h->listeners, instance);
 }

@@ -16,7 +16,6 @@
 
 struct instance {
 	_Atomic unsigned refs;
-	uint32_t serial;
 	pthread_mutex_t lock;
 	struct snapshot *snapshot;
 	struct boot ready; /* the run that said Ready; all zero: none */
@@ -40,7 +39,7 @@ struct boot boot_by_mount(void)
 	return (struct boot){.init_pid = -1}; /* no process has this id */
 }
 
-struct instance *instance_new(const char *name, uint32_t serial)
+struct instance *instance_new(const char *name)
 {
 	size_t name_size = strlen(name) + 1;
 	struct instance *i = calloc(1, sizeof(*i) + name_size);
@@ -48,7 +47,6 @@ struct instance *instance_new(const char *name, uint32_t serial)
 	if (!i)
 		return NULL;
 	i->refs = 1;
-	i->serial = serial;
 	pthread_mutex_init(&i->lock, NULL);
 	memcpy(i->name, name, name_size);
 	return i;
@@ -82,11 +80,6 @@ bool instance_is_shared(const struct instance *i)
 const char *instance_name(const struct instance *i)
 {
 	return i->name;
-}
-
-uint32_t instance_serial(const struct instance *i)
-{
-	return i->serial;
 }
 
 struct account *instance_account(struct instance *i)

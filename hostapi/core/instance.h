@@ -36,7 +36,7 @@ bool boot_equal(const struct boot *a, const struct boot *b); /* false when eithe
 struct boot boot_by_mount(void);
 
 /* One reference, no snapshot yet. NULL = no memory. */
-struct instance *instance_new(const char *name, uint32_t serial);
+struct instance *instance_new(const char *name);
 struct instance *instance_ref(struct instance *i);
 struct instance *instance_unref(struct instance *i); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct instance *, instance_unref);
@@ -49,8 +49,6 @@ bool instance_is_shared(const struct instance *i);
 
 /* Lives as long as the instance. */
 const char *instance_name(const struct instance *i);
-/* The number that the registry gave it, never given again. */
-uint32_t instance_serial(const struct instance *i);
 /* Part of the instance; charged without a lock. */
 struct account *instance_account(struct instance *i);
 

@@ -58,7 +58,6 @@ struct registry {
 	struct path *paths;
 	struct slot *idle;
 	size_t n_in_force;
-	uint32_t last_serial;
 	_Atomic uint64_t generation;
 };
 
@@ -99,15 +98,14 @@ static struct slot *slot_add(struct registry *r, const char *name)
 	_cleanup_(freep) struct slot *slot = calloc(1, sizeof(*slot));
 	_cleanup_(instance_unrefp) struct instance *i = NULL;
 
-	if (!slot || r->last_serial == UINT32_MAX)
+	if (!slot)
 		return NULL;
-	i = instance_new(name, r->last_serial + 1);
+	i = instance_new(name);
 	if (!i)
 		return NULL;
 	HASH_ADD_KEYPTR(hh, r->slots, instance_name(i), strlen(name), slot);
 	if (!slot->hh.tbl)
 		return NULL;
-	r->last_serial++;
 	slot->instance = steal_ptr(&i);
 	for (size_t kind = 0; kind < N_CLAIM_KINDS; kind++)
 		slot->claims[kind].slot = slot;
@@ -206,6 +204,15 @@ struct instance *registry_find(struct registry *r, const char *name)
 {
 	LOCK_HOLD_SHARED(&r->lock);
 	struct slot *slot = slot_find(r, name);
+
+	return slot ? instance_ref(slot->instance) : NULL;
+}
+
+struct instance *registry_remember(struct registry *r, const char *name)
+{
+	LOCK_HOLD(&r->changing);
+	LOCK_HOLD_ALONE(&r->lock);
+	struct slot *slot = slot_find(r, name) ?: slot_add(r, name);
 
 	return slot ? instance_ref(slot->instance) : NULL;
 }

@@ -12,8 +12,7 @@
  * A name stays known as long as its record is in force or anybody holds its
  * instance, so that a record that returns fills the same instance again. When
  * the last holder has gone, the next change of the registry forgets the name;
- * a record of that name is then a new instance with a new serial. Serials are
- * never used twice.
+ * a record of that name is then a new instance.
  *
  * Thread-safe. Changes are ordered by one lock, in which differences are
  * computed; lookups wait only for the swap itself.
@@ -38,11 +37,14 @@ DEFINE_CLEANUP(struct registry *, registry_free);
 /* A reference, or NULL when no record of that name is or was in force while somebody holds it. */
 struct instance *registry_find(struct registry *r, const char *name);
 
+/* The same for any name: a record of that name will be that instance's while somebody holds it. NULL = no memory. */
+struct instance *registry_remember(struct registry *r, const char *name);
+
 /*
  * Makes @s (a reference is taken) the current snapshot of its name, creating
  * the instance if needed, and its match.cgroup the instance's path claim.
  * *ret_diff (never NULL on success, caller frees) is the difference.
- * Returns 0 or -ENOMEM (nothing changed; also when serials have run out).
+ * Returns 0 or -ENOMEM (nothing changed).
  */
 int registry_publish(struct registry *r, struct snapshot *s, struct diff **ret_diff);
 

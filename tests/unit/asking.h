@@ -61,7 +61,7 @@ static inline void ask_as(struct instance *i, struct snapshot *s, const char *me
 static inline void assert_answer(struct snapshot *s, const char *method, const char *target,
 				 unsigned status, const char *expected)
 {
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	_cleanup_(reply_finish) struct reply reply = {0};
 
 	ask_as(i, s, method, target, "", &reply);

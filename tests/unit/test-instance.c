@@ -31,12 +31,11 @@ static void test_boots(void **state)
 
 static void test_references(void **state)
 {
-	struct instance *i = instance_new("web1", 42);
+	struct instance *i = instance_new("web1");
 
 	assert_null(instance_unref(NULL));
 	assert_null(instance_ref(NULL));
 	assert_string_equal(instance_name(i), "web1");
-	assert_int_equal(instance_serial(i), 42);
 	assert_int_equal(instance_account(i)->n_connections, 0);
 	assert_false(instance_is_shared(i));
 	assert_ptr_equal(instance_ref(i), i);
@@ -48,7 +47,7 @@ static void test_references(void **state)
 
 static void test_snapshots(void **state)
 {
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	_cleanup_(snapshot_unrefp) struct snapshot *a =
 		records_snapshot(records_new("web1", NO_PAIRS), NULL);
 	_cleanup_(snapshot_unrefp) struct snapshot *held = NULL;
@@ -66,7 +65,7 @@ static void test_snapshots(void **state)
 
 static void test_ready(void **state)
 {
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	struct boot said;
 
 	assert_false(instance_ready_boot(i, &said));
@@ -110,7 +109,7 @@ static void *read_snapshots(void *arg)
 
 static void test_threads(void **state)
 {
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	pthread_t readers[3];
 	void *n_torn;
 
@@ -135,7 +134,7 @@ static void test_no_memory(void **state)
 	int n_failed = 0;
 
 	ALLOC_WALK(!i && ++n_failed)
-	i = instance_new("web1", 1);
+	i = instance_new("web1");
 	assert_int_equal(n_failed, 1);
 }
 

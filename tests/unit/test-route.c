@@ -116,7 +116,7 @@ static void test_failing_handler_leaves_nothing(void **state)
 static void assert_guest(struct snapshot *s, const char *method, const char *target,
 			 enum outcome outcome)
 {
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	_cleanup_(reply_finish) struct reply r = {0};
 
 	dispatch(i, s, method, target, &r);

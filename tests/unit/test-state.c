@@ -38,7 +38,7 @@ static bool says_ready(struct instance *i, struct snapshot *s)
 static void test_ready_belongs_to_the_boot(void **state)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = container();
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	struct boot earlier = asking_boot;
 
 	earlier.init_start--;
@@ -53,7 +53,7 @@ static void test_ready_belongs_to_the_boot(void **state)
 static unsigned patch(const char *body, unsigned status, const char *expected)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = container();
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	_cleanup_(reply_finish) struct reply reply = {0};
 
 	asking_store.n_calls = 0;
@@ -122,7 +122,7 @@ static void test_bad_bodies(void **state)
 static void test_store_trouble(void **state)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = container();
-	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1", 1);
+	_cleanup_(instance_unrefp) struct instance *i = instance_new("web1");
 	_cleanup_(reply_finish) struct reply reply = {0};
 
 	asking_store.result = -ENOSPC;

@@ -187,15 +187,16 @@ int config_get(const struct request *request, struct reply *reply)
 	return 0;
 }
 
-int config_each_listed(struct snapshot *s, int (*each)(void *ctx, const char *key), void *ctx)
+int config_each(struct snapshot *s, int (*each)(void *ctx, const char *key, bool is_listed),
+		void *ctx)
 {
 	const char *key = NULL, *value;
 	size_t len;
 	int r = 0;
 
 	while (r == 0 && snapshot_config_next(s, &key, &value, &len)) {
-		if (len > 0 && is_readable(key) && !text_has_prefix(key, SSH_KEYS_PREFIX))
-			r = each(ctx, key);
+		if (len > 0 && is_readable(key))
+			r = each(ctx, key, !text_has_prefix(key, SSH_KEYS_PREFIX));
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(pairs); i++) {
 		_cleanup_(buf_finish) struct buf merged = {0};
@@ -205,9 +206,9 @@ int config_each_listed(struct snapshot *s, int (*each)(void *ctx, const char *ke
 		r = merge(s, &pairs[i], (struct text){.bytes = ""}, &merged);
 		if (r <= 0)
 			continue;
-		r = each(ctx, pairs[i].keys[0]);
+		r = each(ctx, pairs[i].keys[0], true);
 		if (r == 0)
-			r = each(ctx, pairs[i].keys[1]);
+			r = each(ctx, pairs[i].keys[1], true);
 	}
 	return r;
 }
@@ -216,11 +217,15 @@ struct list {
 	struct buf json, path;
 };
 
-static int append_path(void *ctx, const char *key)
+static int append_path(void *ctx, const char *key, bool is_listed)
 {
 	struct list *list = ctx;
-	int r = list->json.len > 1 ? buf_putc(&list->json, ',') : 0;
+	int r = 0;
 
+	if (!is_listed)
+		return 0;
+	if (list->json.len > 1)
+		r = buf_putc(&list->json, ',');
 	buf_finish(&list->path);
 	if (r >= 0)
 		r = buf_printf(&list->path, PATH_PREFIX "%s", key);
@@ -233,7 +238,7 @@ int config_list(const struct request *request, struct reply *reply)
 	int r = buf_putc(&list.json, '[');
 
 	if (r >= 0)
-		r = config_each_listed(request->snapshot, append_path, &list);
+		r = config_each(request->snapshot, append_path, &list);
 	if (r >= 0)
 		r = buf_puts(&list.json, "]\n");
 	if (r >= 0)

@@ -11,19 +11,6 @@
 #include "core/snapshot.h"
 #include "core/table.h"
 
-static int append_pair(struct buf *b, const char *key, const char *value, size_t value_len,
-		       bool *first)
-{
-	int r = *first ? 0 : buf_putc(b, ',');
-
-	*first = false;
-	if (r >= 0)
-		r = json_append_string(b, key, strlen(key), false);
-	if (r >= 0)
-		r = buf_putc(b, ':');
-	return r < 0 ? r : json_append_string(b, value, value_len, false);
-}
-
 /* The address to fill in for device @name, or NULL. */
 static const char *missing_hwaddr(const struct snapshot *s, const char *name,
 				  const struct table *config)
@@ -36,26 +23,54 @@ static const char *missing_hwaddr(const struct snapshot *s, const char *name,
 	return snapshot_device_hwaddr(s, name);
 }
 
-static int append_device(const struct snapshot *s, const char *name, const struct table *config,
-			 struct buf *b)
+int devices_each_pair(const struct snapshot *s, const char *name, const struct table *config,
+		      int (*each)(void *ctx, const struct table_pair *pair), void *ctx)
 {
 	const char *hwaddr = missing_hwaddr(s, name, config);
-	bool first = true;
-	int r = buf_putc(b, '{');
+	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < table_size(config); i++) {
+	for (size_t i = 0; r == 0 && i < table_size(config); i++) {
 		struct table_pair pair = table_at(config, i);
 		int order = hwaddr ? strcmp("hwaddr", pair.key) : 1;
 
 		if (order <= 0) {
-			r = append_pair(b, "hwaddr", hwaddr, strlen(hwaddr), &first);
+			r = each(ctx, &(struct table_pair){"hwaddr", hwaddr, strlen(hwaddr)});
 			hwaddr = NULL;
 		}
-		if (r >= 0 && order != 0)
-			r = append_pair(b, pair.key, pair.value, pair.value_len, &first);
+		if (r == 0 && order != 0)
+			r = each(ctx, &pair);
 	}
-	if (r >= 0 && hwaddr)
-		r = append_pair(b, "hwaddr", hwaddr, strlen(hwaddr), &first);
+	if (r == 0 && hwaddr)
+		r = each(ctx, &(struct table_pair){"hwaddr", hwaddr, strlen(hwaddr)});
+	return r;
+}
+
+struct object {
+	struct buf *json;
+	bool is_begun;
+};
+
+static int append_pair(void *ctx, const struct table_pair *pair)
+{
+	struct object *o = ctx;
+	int r = o->is_begun ? buf_putc(o->json, ',') : 0;
+
+	o->is_begun = true;
+	if (r >= 0)
+		r = json_append_string(o->json, pair->key, strlen(pair->key), false);
+	if (r >= 0)
+		r = buf_putc(o->json, ':');
+	return r < 0 ? r : json_append_string(o->json, pair->value, pair->value_len, false);
+}
+
+static int append_device(const struct snapshot *s, const char *name, const struct table *config,
+			 struct buf *b)
+{
+	struct object o = {.json = b};
+	int r = buf_putc(b, '{');
+
+	if (r >= 0)
+		r = devices_each_pair(s, name, config, append_pair, &o);
 	return r < 0 ? r : buf_putc(b, '}');
 }
 

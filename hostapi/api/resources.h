@@ -10,6 +10,9 @@
 #include "api/request.h"
 #include "base/buf.h"
 
+struct table;
+struct table_pair;
+
 /* GET / */
 int root_get(const struct request *request, struct reply *reply);
 /* GET /1.0 */
@@ -41,13 +44,22 @@ int config_value(struct snapshot *s, const char *key, enum outcome *ret_outcome,
 		 const char **ret_bytes, size_t *ret_len, char **ret_owned);
 
 /*
- * The listed keys, what GET /1.0/config shows, in its order: calls @each for
- * every one until it returns non-zero. Returns 0, what @each returned, or -ENOMEM.
+ * The keys that a guest can read: calls @each for every one until it returns non-zero. Listed ones are those
+ * that GET /1.0/config shows, in its order; the others can only be read by name. Keys live as long as @s.
+ * Returns 0, what @each returned, or -ENOMEM.
  */
-int config_each_listed(struct snapshot *s, int (*each)(void *ctx, const char *key), void *ctx);
+int config_each(struct snapshot *s, int (*each)(void *ctx, const char *key, bool is_listed),
+		void *ctx);
 
 /* instance-id, local-hostname, user.meta-data: exact text. Returns 0 or -ENOMEM. */
 int metadata_text(const struct snapshot *s, struct buf *b);
+
+/*
+ * The pairs of the device @name with the config @config in key order, with the address of a NIC that has none of its own: calls
+ * @each for every one until it returns non-zero. Texts live as long as @s. Returns 0 or what @each returned.
+ */
+int devices_each_pair(const struct snapshot *s, const char *name, const struct table *config,
+		      int (*each)(void *ctx, const struct table_pair *pair), void *ctx);
 
 /* The expanded devices as one JSON object with newline. Returns 0 or -ENOMEM. */
 int devices_text(const struct snapshot *s, struct buf *b);

@@ -19,6 +19,7 @@
  */
 #include "core/finding.h"
 
+#include "core/callers.h"
 #include "core/identity-private.h"
 #include "core/identity.h"
 #include "core/lru.h"
@@ -246,20 +247,34 @@ int finding_of_process(struct identity *id, int pidfd, pid_t pid, bool fresh, st
 	return locate(id, pidfd, pid, fresh, ret);
 }
 
+/* By a pidfd from an earlier request, if what it says is cached. */
+static bool recall_thread(struct identity *id, pid_t tid, struct finding **ret)
+{
+	uint64_t cgroup_id;
+
+	return callers_cgroup(id->callers, tid, &cgroup_id) == 0 && recall(id, cgroup_id, ret);
+}
+
 int finding_of_thread(struct identity *id, pid_t tid, struct finding **ret)
 {
 	_cleanup_(closep) int pidfd = -1;
+	int r;
 
 	if (tid <= 0)
 		return IDENTITY_E_UNKNOWN;
-	if (!id->lacks_pidfd_thread && !id->lacks_get_info) {
-		pidfd = pidfd_of_thread(tid);
-		if (pidfd == -ESRCH)
-			return IDENTITY_E_GONE;
-		if (pidfd < 0 && pidfd != -ENOSYS)
-			return pidfd;
-		if (pidfd < 0)
-			id->lacks_pidfd_thread = true;
-	}
-	return locate(id, pidfd, tid, false, ret);
+	if (id->lacks_pidfd_thread || id->lacks_get_info)
+		return locate(id, -1, tid, false, ret);
+	if (recall_thread(id, tid, ret))
+		return 0;
+	pidfd = pidfd_of_thread(tid);
+	if (pidfd == -ESRCH)
+		return IDENTITY_E_GONE;
+	if (pidfd < 0 && pidfd != -ENOSYS)
+		return pidfd;
+	if (pidfd < 0)
+		id->lacks_pidfd_thread = true;
+	r = locate(id, pidfd, tid, false, ret);
+	if (pidfd >= 0 && r == 0)
+		callers_put(id->callers, tid, steal_fd(&pidfd));
+	return r;
 }

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "core/runs.h"
 
+struct callers;
 struct finding;
 struct lru;
 struct registry;
@@ -20,6 +21,7 @@ struct identity {
 	char *where;               /* its mount point; NULL: none */
 	struct lru *findings;      /* by id of the caller's own cgroup */
 	struct runs *runs;
+	struct callers *callers; /* threads that asked lately */
 	/* Calls that were found missing are not tried again. */
 	atomic_bool lacks_peerpidfd, lacks_get_info, lacks_pidfd_thread;
 };

@@ -17,6 +17,7 @@
 
 #include <sys/socket.h>
 
+#include "core/callers.h"
 #include "core/explain.h"
 #include "core/finding.h"
 #include "core/identity-private.h"
@@ -61,8 +62,9 @@ int identity_new(struct registry *registry, size_t cache_max, struct identity **
 	id->registry = registry;
 	id->findings = finding_cache_new(cache_max);
 	id->runs = runs_new(cache_max);
+	id->callers = callers_new();
 	id->root_fd = cgroup_open_root(&id->where);
-	if (!id->findings || !id->runs)
+	if (!id->findings || !id->runs || !id->callers)
 		return -ENOMEM;
 	if (finding_is_own_trouble(id->root_fd))
 		return id->root_fd;
@@ -76,6 +78,7 @@ struct identity *identity_free(struct identity *id)
 		return NULL;
 	lru_free(id->findings);
 	runs_free(id->runs);
+	callers_free(id->callers);
 	closep(&id->root_fd);
 	free(id->where);
 	free(id);

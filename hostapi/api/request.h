@@ -19,6 +19,22 @@ struct settings;
 struct snapshot;
 struct store;
 
+/* What the admin's handlers may ask of the tree. Thread-safe. */
+struct api_tree {
+	void *ctx;
+	/*
+	 * Waits, for a second at most, until what guests remember of the tree is not older than the changes made so
+	 * far; appends the names of the instances for which it is to the array @stalled, or only @name if that is one (NULL: all).
+	 */
+	void (*settle)(void *ctx, const char *name, json_t *stalled);
+	/* The instance @name is recognised in another way than before. */
+	void (*changed)(void *ctx, const char *name);
+	/* Counters. A new reference; NULL = no memory. */
+	json_t *(*status)(void *ctx);
+	/* Whether somebody has the directory of the instance @name mounted, or has looked at it lately. */
+	bool (*is_in_use)(void *ctx, const char *name);
+};
+
 /* What all handlers may use; borrowed, lives as long as the fronts. */
 struct api {
 	struct store *store;
@@ -26,8 +42,9 @@ struct api {
 	struct identity *identity;
 	const struct settings *settings;
 	const struct front_stats *guest_stats;
-	const char *location; /* host's name or the configured one */
-	uint64_t started_us;  /* realtime */
+	const struct api_tree *tree; /* NULL: there is none */
+	const char *location;        /* host's name or the configured one */
+	uint64_t started_us;         /* realtime */
 };
 
 enum method {

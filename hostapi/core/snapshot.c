@@ -179,6 +179,21 @@ bool snapshot_device_next(const struct snapshot *s, const char **name,
 	return true;
 }
 
+static bool is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+struct timespec snapshot_written(const struct snapshot *s)
+{
+	struct timespec latest = {0};
+
+	for (size_t i = 0; i < s->n_layers; i++)
+		if (is_later(&s->layers[i]->written, &latest))
+			latest = s->layers[i]->written;
+	return latest;
+}
+
 const char *snapshot_device_hwaddr(const struct snapshot *s, const char *device)
 {
 	char key[128]; /* LXD's device names have at most 64 bytes */

@@ -9,6 +9,7 @@
  * means profiles in order, then the instance; the last one that has the key wins.
  */
 #include <stddef.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "core/record.h"
@@ -65,6 +66,9 @@ bool snapshot_config_next(const struct snapshot *s, const char **key, const char
  */
 bool snapshot_device_next(const struct snapshot *s, const char **name,
 			  const struct table **ret_config);
+
+/* When the youngest of its records was written. */
+struct timespec snapshot_written(const struct snapshot *s);
 
 /* The address of a NIC without one: volatile.NAME.hwaddr of the instance's own config, or NULL. */
 const char *snapshot_device_hwaddr(const struct snapshot *s, const char *device);

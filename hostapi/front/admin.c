@@ -97,6 +97,16 @@ static bool name_is_good(const struct request *q, struct reply *reply)
 	return false;
 }
 
+/* Waits for the tree, outside of every lock; the names of those who hold it up, only @name unless that is NULL. */
+static json_t *settle_tree(const struct api *api, const char *name)
+{
+	json_t *stalled = json_array();
+
+	if (api->tree)
+		api->tree->settle(api->tree->ctx, name, stalled);
+	return stalled;
+}
+
 static int load(const struct request *q, struct reply *reply, enum record_kind kind)
 {
 	_cleanup_(buf_finish) struct buf error = {0};
@@ -114,8 +124,11 @@ static int load(const struct request *q, struct reply *reply, enum record_kind k
 	else if (r == STORE_E_REJECTED)
 		reply_error(reply, OUTCOME_CONFLICT, "%s", error.len ? error.data : "rejected");
 	else
-		return reply_json(reply,
-				  json_pack("{s:o}", "changes", changes ? changes : json_array()));
+		return reply_json(
+			reply, json_pack("{s:o, s:o}", "changes", changes ? changes : json_array(),
+					 "stalled",
+					 settle_tree(q->api, kind == RECORD_INSTANCE ? q->params[0]
+										     : NULL)));
 	json_decref(changes);
 	return 0;
 }
@@ -142,6 +155,16 @@ static pid_t pid_of_body(const struct request *q, struct reply *reply)
 	return 0;
 }
 
+/* Another guest may be meant now, with other ids. */
+static int reply_rebound(const struct request *q, struct reply *reply)
+{
+	const struct api_tree *tree = q->api->tree;
+
+	if (tree)
+		tree->changed(tree->ctx, q->params[0]);
+	return reply_json(reply, json_pack("{s:o}", "stalled", settle_tree(q->api, q->params[0])));
+}
+
 static int binding_post(const struct request *q, struct reply *reply)
 {
 	pid_t pid;
@@ -164,7 +187,7 @@ static int binding_post(const struct request *q, struct reply *reply)
 	else if (r < 0)
 		return r;
 	else
-		return reply_json(reply, json_object());
+		return reply_rebound(q, reply);
 	return 0;
 }
 
@@ -183,7 +206,7 @@ static int binding_delete(const struct request *q, struct reply *reply)
 	else if (r < 0)
 		return r;
 	else
-		return reply_json(reply, json_object());
+		return reply_rebound(q, reply);
 	return 0;
 }
 
@@ -213,14 +236,15 @@ static int status_get(const struct request *q, struct reply *reply)
 			  "not_root", (json_int_t)s->n_not_root, "limit", (json_int_t)s->n_limited,
 			  "trouble", (json_int_t)s->n_own_trouble);
 	json_auto_t *rejected = store_rejected(api->store);
+	json_t *tree = api->tree ? api->tree->status(api->tree->ctx) : json_null();
 
-	return reply_json(reply, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:o, s:o}", "version",
-					   DEVLXDFS_VERSION, "pid", (int)getpid(), "uptime_s",
-					   uptime_s(api), "instances",
+	return reply_json(reply, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+					   "version", DEVLXDFS_VERSION, "pid", (int)getpid(),
+					   "uptime_s", uptime_s(api), "instances",
 					   (json_int_t)registry_size(api->registry), "rejected",
 					   (json_int_t)json_array_size(rejected), "accepted",
 					   (json_int_t)s->n_accepted, "refused", refused, "store",
-					   store_status(api->store)));
+					   store_status(api->store), "tree", tree));
 }
 
 static int metrics_get(const struct request *q, struct reply *reply)

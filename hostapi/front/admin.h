@@ -8,7 +8,8 @@
  *   GET    /1.0                              version, pid, uptime, features, directories
  *   GET    /1.0/instances                    array, one summary object each
  *   GET    /1.0/instances/{name}             the summary of one
- *   POST   /1.0/instances/{name}/load        load the record now: {"changes": [...]}
+ *   POST   /1.0/instances/{name}/load        load the record now: {"changes": [...], "stalled": [NAME, ...]}; the latter
+ *                                            are instances whose guests hold up what is to be told of their tree
  *   POST   /1.0/profiles/{name}/load         the same for a profile
  *   POST   /1.0/instances/{name}/bind        body {"pid": N}
  *   DELETE /1.0/instances/{name}/bind

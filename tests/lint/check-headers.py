@@ -36,6 +36,12 @@ def has_comment(text, number):
     return False
 
 
+def flags_of(package):
+    """Where a library keeps its headers when that is not where all do."""
+    run = subprocess.run(['pkg-config', '--cflags', package], capture_output=True, text=True)
+    return run.stdout.split()
+
+
 def check(tree, build):
     for path in tree.files('.c', '.h'):
         text = lines(path)
@@ -53,7 +59,7 @@ def check(tree, build):
             if not has_comment(text, number):
                 yield tree.finding(path, number, 'no comment above it; state the contract')
         command = ['cc', '-std=gnu17', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Wno-unused-parameter',
-                   '-Werror', '-fsyntax-only', '-I', tree.root / 'hostapi', '-I', tree.root,
+                   '-Werror', *flags_of('fuse3'), '-fsyntax-only', '-I', tree.root / 'hostapi', '-I', tree.root,
                    *(['-I', build] if build else []), '-x', 'c', '-']
         run = subprocess.run(command, input=f'#include "{path}"\n', capture_output=True, text=True)
         if run.returncode:

@@ -1,0 +1,87 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What branch.c, one instance, shares with branches.c, all of them
+ */
+#include <pthread.h>
+
+/* Running out of memory leaves the element out, which its hh.tbl == NULL tells. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "branch.h"
+
+struct branches {
+	struct branches_options options;
+	struct inval *inval;
+	int told_fd; /* RUN/published */
+	pthread_rwlock_t
+		lock; /* of the two hashes and the list; never held while a branch's is taken */
+	struct branch *by_serial, *by_name;
+	struct branch *untold; /* their files are to be written; a reference each */
+};
+
+/* How many descriptors of a content are open. */
+struct branch_opened {
+	uint64_t id;
+	unsigned n;
+	UT_hash_handle hh; /* branch::opened */
+};
+
+/* A listing that the kernel was allowed to keep. */
+struct branch_listing {
+	uint64_t id;
+	int64_t changed_ns;
+	UT_hash_handle hh; /* branch::listings */
+};
+
+/* A thread that was told ESTALE, and what it has looked up since. */
+struct branch_retry {
+	pid_t tid;
+	uint64_t id; /* counted as opened; 0: nothing yet */
+	uint64_t since_us;
+	struct branch_retry *prev, *next; /* branch::retries, oldest first */
+};
+
+struct branch {
+	_Atomic unsigned refs;
+	struct branches *all;
+	uint32_t serial;
+	struct instance *instance; /* a reference */
+	struct inval_lane lane;
+	_Atomic uint64_t run;   /* as of source_ops::check, when the owner was last asked for */
+	UT_hash_handle hh;      /* branches::by_serial */
+	UT_hash_handle hh_name; /* branches::by_name */
+	struct branch *
+		next_untold; /* branches::untold; itself at the end of that list; under branches::lock */
+
+	pthread_mutex_t lock; /* of all below */
+	struct index *
+		index; /* NULL until somebody asks, and again once the kernel has forgotten all of it */
+	struct source_owner owner;
+	bool wants_own_socket, is_own_socket_bound;
+	struct branch_opened *opened;
+	struct branch_listing *listings;
+	struct branch_kept *kept;
+	size_t n_kept_bytes;
+	struct branch_retry *retries;
+	_Atomic unsigned n_retries;
+};
+
+/* With the lock held: counts @id as opened once more. Returns 0 or -ENOMEM. */
+int branch_count_open(struct branch *b, uint64_t id);
+/* With the lock held: the opposite; the last one drops what was kept for it. */
+void branch_count_close(struct branch *b, uint64_t id);
+/* With the lock held: whether @tid may open @id though it is not current; it is counted as opened then, else not. */
+bool branch_take_reserved(struct branch *b, uint64_t id, pid_t tid);
+/* With the lock held: forgets all retries. */
+void branch_drop_retries(struct branch *b);
+
+/* One with a reference, in no set. Takes a reference of @i. NULL = no memory. */
+struct branch *branch_new(struct branches *all, struct instance *i, uint32_t serial);
+/* Takes up @x, restored, in place of nothing. */
+void branch_restore(struct branch *b, struct index *x);
+/* Makes its index current if it has one, and settles whether it wants a socket of its own. */
+void branch_changed(struct branch *b);
+/* Has its file written, some time soon. */
+void branch_set_untold(struct branch *b);

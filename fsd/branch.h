@@ -1,0 +1,130 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Branch: the part of the tree that belongs to one instance
+ *
+ * Binds the instance's name to a serial for the life of the mount, has its current index made when somebody asks, and
+ * when that changes tells the kernel. A branch stays while the kernel remembers its directory, so that a
+ * record that goes and comes back fills the same mount again.
+ *
+ * How the kernel is told of a content that was replaced: that its node's attributes are to be asked for again; the
+ * answer is ESTALE, on which the kernel looks the name up anew by itself. While somebody has the old content open,
+ * that would also strike who holds it; then the name is told instead (inval.h says what that can cost), the old
+ * content is kept, and its descriptors go on reading it.
+ *
+ * Thread-safe. Locks are held in the order: the store's, a branch's, invalidation's; none while a reply or a
+ * notification is written.
+ */
+#include "index.h"
+#include "inval.h"
+
+struct account;
+struct branch;
+struct branches;
+
+/* A content that was replaced while it was open. */
+struct branch_kept {
+	_Atomic unsigned refs;
+	uint64_t id;
+	int64_t changed_ns;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	struct branch_kept *prev, *next; /* branch::kept, oldest first */
+	size_t size;
+	char bytes[];
+};
+struct branch_kept *branch_kept_unref(struct branch_kept *k); /* NULL-safe; always NULL */
+DEFINE_CLEANUP(struct branch_kept *, branch_kept_unref);
+
+/* Bytes of replaced contents kept for one instance; the oldest goes first. */
+#define BRANCH_KEPT_MAX (1 << 20)
+
+struct branches_options {
+	const struct source *source; /* borrowed, as all here */
+	struct shared *shared;
+	const char *run_dir;
+	int fuse_fd;
+	/*
+	 * An instance wants a socket of its own, or wants it no more; called under a branch's lock: must neither wait nor come
+	 * back.
+	 */
+	void (*want_socket)(void *ctx, uint32_t serial, struct instance *i, bool wanted);
+	void *ctx;
+};
+
+/*
+ * Takes up what an earlier worker told the kernel, and tells what has changed since. Returns 0 or -errno.
+ */
+int branches_new(const struct branches_options *options, struct branches **ret);
+struct branches *branches_free(struct branches *all); /* NULL-safe; always NULL */
+DEFINE_CLEANUP(struct branches *, branches_free);
+
+/* The branch of the instance @name, made if that has something to show; NULL when not, or without memory. A reference. */
+struct branch *branches_get(struct branches *all, const char *name);
+/* By the serial, the first part of its nodes' ids. A reference, or NULL. */
+struct branch *branches_find(struct branches *all, uint32_t serial);
+
+/* The instance @name has changed, come or gone. */
+void branches_changed(struct branches *all, const char *name);
+/* The socket for all is bound now. */
+void branches_socket_bound(struct branches *all);
+/* An instance's own socket is served now, or not any more. Whether it wants to have one: else it is to be taken away. */
+bool branches_own_socket(struct branches *all, uint32_t serial, bool is_bound);
+
+/* Whether the kernel remembers the directory of the instance @name. */
+bool branches_knows(struct branches *all, const char *name);
+
+/* As inval_wait(). */
+void branches_wait(struct branches *all, uint64_t patience_us,
+		   void (*stalled)(void *arg, const char *name), void *arg);
+
+struct branches_stats {
+	size_t n_branches, n_indexes, n_nodes, n_unnamed, n_kept_bytes;
+	unsigned n_stalled;
+};
+/* Counts over all. */
+void branches_count(struct branches *all, struct branches_stats *ret);
+
+struct branch *branch_unref(struct branch *b); /* NULL-safe; always NULL */
+DEFINE_CLEANUP(struct branch *, branch_unref);
+
+/* Never given to another instance in the life of the mount. */
+uint32_t branch_serial(const struct branch *b);
+struct instance *branch_instance(const struct branch *b); /* lives as long as the branch */
+/* Whether the kernel remembers its directory: somebody has it mounted, or has looked at it lately. */
+bool branch_is_known(struct branch *b);
+
+/* As source_ops::check, and notices another run of the guest. */
+int branch_check(struct branch *b, const struct source_caller *caller);
+
+/* Asks again who owns the nodes for @uid, who was told that he does not, or perhaps. */
+void branch_refresh_owner(struct branch *b, uid_t uid);
+
+/* The index as things are now; a reference. Returns 0 or -ENOMEM. */
+int branch_index(struct branch *b, struct index **ret);
+
+/*
+ * Opens the file @id for the thread @tid, which @writes or not; to be closed with branch_close(). Returns 0 with its row,
+ * -ESTALE when it is not what any name stands for now, -EACCES when nothing is shown, -EROFS, or -ENOMEM.
+ *
+ * On ESTALE the kernel looks the name up again and opens what it then finds, once. So that the next change in between
+ * is no error to the program, a thread that was told ESTALE (branch_note_stale()) has what it looks up next
+ * (branch_note_lookup()) reserved: that was current after its call began, and it may still open it.
+ */
+int branch_open(struct branch *b, uint64_t id, pid_t tid, bool writes, enum tree_row *ret_row);
+/* @tid was told ESTALE. */
+void branch_note_stale(struct branch *b, pid_t tid);
+/* @tid was told that a name stands for the content @id. */
+void branch_note_lookup(struct branch *b, uint64_t id, pid_t tid);
+void branch_close(struct branch *b, uint64_t id);
+/* A replaced content that is kept because somebody has it open; a reference, or NULL. */
+struct branch_kept *branch_find_kept(struct branch *b, uint64_t id);
+
+/*
+ * The directory @n of @x is opened. Whether the kernel's listing of it can be kept: it was made after the last change.
+ */
+bool branch_keeps_listing(struct branch *b, const struct index *x, const struct index_node *n);
+
+/* The kernel has forgotten the instance's directory, and with it all below. */
+void branch_forgotten(struct branch *b);

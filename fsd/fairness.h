@@ -1,0 +1,46 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Fairness: requests of the tree that wait for their turn, instance by instance
+ *
+ * The kernel has one queue for all guests. The loop empties it into here and serves one request of each
+ * instance in turn, so that a thousand threads of one guest cost its neighbour a place in a round, not in a
+ * queue. An instance never has all threads: what one of its requests may wait for cannot stop the others.
+ *
+ * Thread-safe. Knows no request's content.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+struct fairness;
+
+/* How many requests of one instance wait here at most. */
+#define FAIRNESS_MAX 1024
+
+/* A request that waits, whole. */
+struct parked {
+	struct parked *prev, *next; /* fairness's lane */
+	struct fairness_lane *lane;
+	size_t n;
+	max_align_t bytes[];
+};
+
+/* @n_threads serve. NULL = no memory. */
+struct fairness *fairness_new(unsigned n_threads);
+/* Nothing may be in service; what waits is dropped. NULL-safe; always NULL. */
+struct fairness *fairness_free(struct fairness *f);
+DEFINE_CLEANUP(struct fairness *, fairness_free);
+
+/* Parks a copy of the request for the instance @serial. Returns 0, -EAGAIN when it has FAIRNESS_MAX waiting, or -ENOMEM. */
+int fairness_park(struct fairness *f, uint32_t serial, const void *request, size_t n);
+
+/* The next request whose turn it is, in service from now on; NULL when there is none to be had. */
+struct parked *fairness_take(struct fairness *f);
+
+/* It was answered; frees it. */
+void fairness_done(struct fairness *f, struct parked *p);
+
+/* Whether nobody waits. One glance, no lock. */
+bool fairness_is_idle(struct fairness *f);

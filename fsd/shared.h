@@ -1,0 +1,54 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The shared state: what outlives a worker, in memory that keeper, worker and helper map
+ *
+ * One memfd, made with the mount and as old as it. The keeper writes the first part before any
+ * worker starts; what changes later is atomic, or says who writes it.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+#define SHARED_INIT_MAX      256 /* bytes of a FUSE_INIT request; 104 since protocol 7.36 */
+#define SHARED_SECRET_SIZE   192 /* what the hash asks for: XXH3_SECRET_DEFAULT_SIZE */
+#define SHARED_LISTENERS_MAX 1024
+
+struct shared_listener {
+	uint32_t serial; /* of the instance; 0: the slot is free */
+	int32_t fd;      /* of the keeper, inherited by its workers under the same number */
+	_Atomic bool is_bound;
+};
+
+struct shared {
+	uint64_t magic;
+	uint32_t version, size;
+
+	/* Fixed with the mount. */
+	char mount_id[33]; /* random, in hex: which mount serials belong to */
+	unsigned char secret[SHARED_SECRET_SIZE]; /* of the hash that makes node ids */
+	uint32_t init_len;
+	unsigned char init
+		[SHARED_INIT_MAX]; /* the kernel's FUSE_INIT request, for every worker to replay */
+
+	_Atomic uint32_t last_serial; /* given to an instance; the worker's */
+	_Atomic int32_t helper_tid;   /* 0: there is none; the keeper's */
+	_Atomic bool is_socket_bound; /* the one for all; the keeper's */
+	struct shared_listener
+		listeners[SHARED_LISTENERS_MAX]; /* sockets of one instance each; the keeper's */
+};
+
+/*
+ * Makes it, with a random mount_id and secret. *ret_fd is close-on-exec and the caller's, as *ret.
+ * Returns 0 or -errno.
+ */
+int shared_new(int *ret_fd, struct shared **ret);
+
+/* Maps what shared_new() made, in a worker. Returns 0, -EINVAL when it is of another version, or -errno. */
+int shared_map(int fd, struct shared **ret);
+
+/* Unmaps it. NULL-safe; always NULL. */
+struct shared *shared_free(struct shared *s);
+DEFINE_CLEANUP(struct shared *, shared_free);

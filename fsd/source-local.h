@@ -1,0 +1,21 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The source that reads this host's own registry
+ */
+#include "source.h"
+
+struct identity;
+struct registry;
+struct store;
+
+/* All borrowed. */
+struct source_local {
+	struct registry *registry;
+	struct identity *identity;
+	struct store *store;
+	const char *location;
+};
+
+/* For struct source, with a struct source_local as ctx. Constant. */
+const struct source_ops *source_local_ops(void);

@@ -1,0 +1,87 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tree: the const table of everything there is under an instance's directory
+ *
+ * One row is a path template, what kind of node that is, its mode, how its names are listed and its value
+ * is read. The table drives lookup, listing, attributes, opening, reading and writing, and
+ * devlxdfs-tree(7) is checked against it. Also node ids, which are computed from what a node is and never counted.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "source.h"
+
+enum tree_row {
+	TREE_TOP,
+	TREE_CONFIG,
+	TREE_CONFIG_KEY,
+	TREE_DEVICES,
+	TREE_DEVICE,
+	TREE_DEVICE_KEY,
+	TREE_DEVICES_JSON,
+	TREE_LOCATION,
+	TREE_META_DATA,
+	TREE_NAME,
+	TREE_SOCK,
+	TREE_STATE,
+	TREE_TYPE,
+	_TREE_N_ROWS,
+};
+
+enum tree_kind {
+	TREE_DIRECTORY,
+	TREE_CONTENT, /* immutable: another value is another node */
+	TREE_STREAM,  /* one node whatever it says; never cached */
+	TREE_SOCKET,
+};
+
+/* The names that stand for {…} on the way to a node, outermost first, decoded. */
+#define TREE_PARAMS_MAX 2
+
+struct tree_node {
+	const char *path; /* "config/{key}"; "" is the instance's directory */
+	enum tree_row parent;
+	enum tree_kind kind;
+	mode_t mode;   /* permission bits */
+	bool by_rules; /* the record's `files` may say otherwise */
+	bool is_writable;
+	/* Names of the children that stand for {…}; NULL: its children have fixed names. */
+	int (*list)(const struct source *s, struct source_view *v, const char *const *params,
+		    source_each each, void *arg);
+	/* The value of a TREE_CONTENT; as source_ops::key. */
+	int (*read)(const struct source *s, struct source_view *v, const char *const *params,
+		    struct source_bytes *ret);
+	const char *help;
+};
+
+/* The row; constant. */
+const struct tree_node *tree_row(enum tree_row row);
+
+/* The last component of the row's template: a name, or "{…}". */
+const char *tree_row_name(const struct tree_node *n);
+/* Whether that is a parameter. */
+bool tree_row_is_parameter(const struct tree_node *n);
+
+/*
+ * Node ids: the instance's serial (from 1), then 36 bits that say which node. Serial 0 has what all share.
+ */
+#define TREE_LOW_BITS   36
+#define TREE_LOW_MASK   ((UINT64_C(1) << TREE_LOW_BITS) - 1)
+#define TREE_SERIAL_MAX ((UINT32_C(1) << (64 - TREE_LOW_BITS)) - 1)
+
+#define TREE_ROOT_ID        UINT64_C(1) /* the root of the mount: FUSE_ROOT_ID */
+#define TREE_SOCKET_ID      UINT64_C(2) /* the socket for all instances */
+#define TREE_TOP_LOW        UINT64_C(1) /* an instance's own directory */
+#define TREE_OWN_SOCKET_LOW UINT64_C(2) /* an instance's own socket */
+
+static inline uint32_t tree_serial(uint64_t id)
+{
+	return (uint32_t)(id >> TREE_LOW_BITS);
+}
+
+static inline uint64_t tree_id(uint32_t serial, uint64_t low)
+{
+	return (uint64_t)serial << TREE_LOW_BITS | (low & TREE_LOW_MASK);
+}

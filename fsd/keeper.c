@@ -2,22 +2,23 @@
 /*
  * Keeper: the small privileged parent
  *
- * One epoll loop over signals, the worker's pidfd, the channel to it and one
+ * One epoll loop over signals, the worker's pidfd and channel, the helper's, and one
  * timer, which is the pause before a restart or the patience with a worker
  * that was told to stop. At most one worker lives at a time.
+ *
+ * A process that touches the mount can hang, also in being killed: neither the helper nor a worker
+ * that is told to go is waited for without a bound.
  */
 #include "keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -26,8 +27,13 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "channel.h"
+#include "mount.h"
 #include "notify.h"
 #include "rundir.h"
+#include "sockets.h"
+#include "spawn.h"
+#include "worker.h"
 
 #define SHORT_LIFE_US    (1000 * 1000)
 #define BACKOFF_FIRST_US (100 * 1000)
@@ -37,20 +43,34 @@
 struct keeper {
 	const struct options *options;
 	struct rundir run;
+	/* The tree; -1 and NULL with --no-fuse. */
+	char *tree_path;
+	int fuse_fd, shared_fd;
+	struct shared *shared;
+	struct sockets sockets;
 	int epoll_fd, signal_fd, timer_fd;
 	int ready_fd; /* until it has been written to */
 	/* The worker; -1 while there is none. */
 	int pid_fd, channel_fd;
-	uint64_t started_us;
+	uint64_t started_us, helper_started_us;
 	uint64_t backoff_us; /* before the restart after the next early death */
 	bool has_served;     /* some worker was ready: from now on it is always restarted */
+	bool is_published;   /* whoever waits for us was told */
 	bool is_stopping;
+	bool is_killed; /* it did not stop when it was told to */
 	bool is_done;
 	int status; /* to exit with, once is_done */
 };
 
 static void keeper_finish(struct keeper *k)
 {
+	sockets_finish(&k->sockets);
+	if (k->fuse_fd >= 0)
+		mount_take_down(k->tree_path);
+	closep(&k->fuse_fd);
+	closep(&k->shared_fd);
+	shared_free(k->shared);
+	free(k->tree_path);
 	rundir_finish(&k->run);
 	closep(&k->channel_fd);
 	closep(&k->pid_fd);
@@ -76,65 +96,27 @@ static void set_timer(struct keeper *k, uint64_t us)
 	timerfd_settime(k->timer_fd, 0, &t, NULL);
 }
 
-/* In the child: becomes the worker. Only returns when that fails. */
-static void become_worker(const struct keeper *k, pid_t keeper_pid, int channel_fd)
+static struct worker_fds fds_for_worker(const struct keeper *k, int channel_fd)
 {
-	const int fds[] = {k->run.guest_fd, k->run.admin_fd, channel_fd};
-	_cleanup_(freep) char **argv = NULL;
-	char worker[64];
-	size_t n = 0;
-
-	/* If the keeper died before this took effect, nobody would tell us. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != keeper_pid)
-		return;
-	while (k->options->argv[n])
-		n++;
-	argv = calloc(n + 2, sizeof(*argv));
-	if (!argv)
-		return;
-	memcpy(argv, k->options->argv, n * sizeof(*argv));
-	snprintf(worker, sizeof(worker), "--worker=%d,%d,%d", fds[0], fds[1], fds[2]);
-	argv[n] = worker;
-	/* Whatever else the keeper was started with is not the worker's to have (kernel 5.11). */
-	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (fcntl(fds[i], F_SETFD, 0) < 0)
-			return;
-	}
-	execv("/proc/self/exe", argv);
+	return (struct worker_fds){
+		.guest_listen_fd = k->run.guest_fd,
+		.admin_listen_fd = k->run.admin_fd,
+		.keeper_fd = channel_fd,
+		.fuse_fd = k->fuse_fd,
+		.shared_fd = k->shared_fd,
+		.tree_listen_fd = k->sockets.fd,
+	};
 }
 
 static int start_worker(struct keeper *k)
 {
-	_cleanup_(closep) int ours = -1;
-	_cleanup_(closep) int theirs = -1;
-	pid_t pid, self = getpid();
-	int pair[2];
+	const struct worker_fds fds = fds_for_worker(k, -1);
+	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		become_worker(k, self, theirs);
-		log_error("cannot start a worker: %s", strerror(errno));
-		_exit(126);
-	}
 	k->started_us = now_us();
-	/* Not reaped by anybody else, so the number still is that child's. */
-	k->pid_fd = pidfd_open(pid, 0);
-	if (k->pid_fd < 0) {
-		int r = -errno;
-
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+	r = spawn_worker(k->options, &fds, k->shared, &k->pid_fd, &k->channel_fd);
+	if (r < 0)
 		return r;
-	}
-	k->channel_fd = steal_fd(&ours);
-	log_debug("worker %d started", pid);
 	if (keeper_watch(k, k->pid_fd) < 0 || keeper_watch(k, k->channel_fd) < 0)
 		return -errno;
 	return 0;
@@ -155,23 +137,28 @@ static void restart(struct keeper *k)
 		pidfd_send_signal(k->pid_fd, SIGKILL, NULL, 0);
 }
 
-/* Guests are served: the socket gets its name and whoever waits for us is told. */
-static void worker_is_ready(struct keeper *k)
+static void give_up(struct keeper *k)
+{
+	k->is_done = true;
+	k->status = EXIT_FAILURE;
+}
+
+/* Guests are served, by every way in: the socket gets its name and whoever waits for us is told. */
+static void publish(struct keeper *k)
 {
 	int r;
 
-	if (k->has_served)
+	if (k->is_published || !k->has_served || (k->shared && !k->shared->is_socket_bound))
 		return;
 	r = rundir_publish(&k->run);
 	if (r < 0) {
 		log_error("cannot give the socket its name: %s", strerror(-r));
-		k->is_done = true;
-		k->status = EXIT_FAILURE;
+		give_up(k);
 		return;
 	}
-	k->has_served = true;
-	log_full(LOG_LEVEL_INFO, LOG_EVENT_STARTED, NULL, "serving guests on \"%s/sock\"",
-		 k->run.path);
+	k->is_published = true;
+	log_full(LOG_LEVEL_INFO, LOG_EVENT_STARTED, NULL, "serving guests on \"%s/sock\"%s",
+		 k->run.path, k->shared ? " and in \"tree\" beside it" : "");
 	if (k->ready_fd >= 0 && write(k->ready_fd, "\n", 1) < 0)
 		log_warn("cannot write to the ready descriptor, ignoring: %m");
 	closep(&k->ready_fd);
@@ -179,16 +166,113 @@ static void worker_is_ready(struct keeper *k)
 	notify_manager("READY=1");
 }
 
+static void start_helper(struct keeper *k)
+{
+	int r = sockets_start_helper(&k->sockets);
+
+	k->helper_started_us = now_us();
+
+	if (r == 0 && (keeper_watch(k, k->sockets.helper.pid_fd) < 0 ||
+		       keeper_watch(k, k->sockets.helper.channel_fd) < 0))
+		r = -errno;
+	if (r < 0)
+		log_error("cannot start the helper, no socket can be bound in the tree: %s",
+			  strerror(-r));
+	if (r < 0 && !k->is_published)
+		give_up(k);
+}
+
+static void worker_is_ready(struct keeper *k)
+{
+	k->has_served = true;
+	if (k->shared && k->sockets.helper.pid == 0)
+		start_helper(k);
+	publish(k);
+}
+
+/* Tells the worker what became of a socket. */
+static void tell_worker(struct keeper *k, uint32_t serial, int error)
+{
+	const struct channel_message m = {
+		.type = error ? CHANNEL_FAILED : CHANNEL_BOUND,
+		.serial = serial,
+		.error = error,
+	};
+
+	/* One that dies now is told by the shared state when it is replaced. */
+	if (k->channel_fd >= 0)
+		(void)channel_send(k->channel_fd, m, sockets_find(&k->sockets, serial));
+}
+
+static void handle_worker_message(struct keeper *k, const struct channel_message *m)
+{
+	int r = 0;
+
+	if (m->type == CHANNEL_READY)
+		worker_is_ready(k);
+	else if (m->type == CHANNEL_BIND && k->shared && sockets_find(&k->sockets, m->serial) >= 0)
+		tell_worker(k, m->serial, 0);
+	else if (m->type == CHANNEL_BIND && k->shared)
+		r = sockets_add(&k->sockets, m->serial);
+	else if (m->type == CHANNEL_UNBIND && k->shared)
+		sockets_remove(&k->sockets, m->serial);
+	if (r < 0)
+		tell_worker(k, m->serial, r);
+}
+
 static void handle_channel(struct keeper *k)
 {
-	char message[16];
-	ssize_t n = recv(k->channel_fd, message, sizeof(message), MSG_DONTWAIT);
+	struct channel_message m;
+	int fd, r;
 
-	if (n == 5 && memcmp(message, "ready", 5) == 0)
-		worker_is_ready(k);
-	else if (n >= 0 || errno != EAGAIN)
-		/* Its end is closed: its death is reported by the pidfd. */
-		epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->channel_fd, NULL);
+	for (;;) {
+		r = k->channel_fd < 0 ? -EAGAIN : channel_receive(k->channel_fd, &m, &fd);
+		if (r != 0)
+			break;
+		closep(&fd);
+		handle_worker_message(k, &m);
+	}
+	if (r == -EAGAIN)
+		return;
+	/* Its end is closed: its death is reported by the pidfd, or by nothing else in the foreground. */
+	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->channel_fd, NULL);
+	if (k->pid_fd < 0)
+		k->is_done = true;
+}
+
+static void handle_helper_channel(struct keeper *k)
+{
+	uint32_t serial;
+	int error;
+
+	while (sockets_take_answer(&k->sockets, &serial, &error) == 0) {
+		if (error)
+			log_error("cannot bind a socket in \"%s\": %s", k->tree_path,
+				  strerror(-error));
+		if (error && serial == 0 && !k->is_published)
+			return give_up(k);
+		tell_worker(k, serial, error);
+		publish(k);
+	}
+}
+
+static void handle_helper_death(struct keeper *k)
+{
+	bool is_early = now_us() - k->helper_started_us < SHORT_LIFE_US;
+
+	handle_helper_channel(k);
+	sockets_helper_died(&k->sockets);
+	if (k->is_stopping)
+		return;
+	/* Another would fare the same: the next one comes with the next worker. */
+	if (is_early && !k->is_published)
+		return give_up(k);
+	log_warn("the helper died%s",
+		 is_early ? " at once, sockets in the tree must wait for the next "
+			    "worker"
+			  : ", starting another one");
+	if (!is_early)
+		start_helper(k);
 }
 
 static void log_death(const siginfo_t *info, uint64_t delay_us)
@@ -275,9 +359,15 @@ static void handle_timer(struct keeper *k)
 		return;
 	if (k->pid_fd < 0 && !k->is_stopping) {
 		restart(k);
-	} else if (k->pid_fd >= 0 && k->is_stopping) {
+	} else if (k->pid_fd >= 0 && k->is_stopping && !k->is_killed) {
 		log_warn("the worker does not stop, killing it");
 		pidfd_send_signal(k->pid_fd, SIGKILL, NULL, 0);
+		k->is_killed = true;
+		set_timer(k, PATIENCE_US);
+	} else if (k->is_killed) {
+		/* A guest holds a thread of it in the kernel: it ends when that guest lets go. */
+		log_warn("the worker is killed and does not end, leaving it");
+		k->is_done = true;
 	}
 }
 
@@ -307,9 +397,15 @@ static int keeper_init(struct keeper *k)
 /* Signals first, so that a worker stopped by the same signal is not taken for a dead one. */
 static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, int n)
 {
-	static void (*const handlers[])(struct keeper *) = {handle_signal, handle_channel,
-							    handle_death, handle_timer};
-	const int fds[] = {k->signal_fd, k->channel_fd, k->pid_fd, k->timer_fd};
+	static void (*const handlers[])(struct keeper *) = {
+		handle_signal, handle_channel,        handle_death,
+		handle_timer,  handle_helper_channel, handle_helper_death};
+	const int fds[] = {k->signal_fd,
+			   k->channel_fd,
+			   k->pid_fd,
+			   k->timer_fd,
+			   k->sockets.helper.channel_fd,
+			   k->sockets.helper.pid_fd};
 
 	for (size_t h = 0; h < ARRAY_SIZE(fds); h++) {
 		for (int i = 0; i < n; i++) {
@@ -319,11 +415,94 @@ static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, 
 	}
 }
 
+static int open_tree(struct keeper *k)
+{
+	int r;
+
+	if (asprintf(&k->tree_path, "%s/" MOUNT_NAME, k->options->run_dir) < 0) {
+		k->tree_path = NULL;
+		return -ENOMEM;
+	}
+	if (k->options->no_fuse) {
+		mount_take_down(k->tree_path);
+		return 0;
+	}
+	r = shared_new(&k->shared_fd, &k->shared);
+	if (r == 0)
+		r = sockets_init(&k->sockets, k->tree_path, k->shared);
+	if (r < 0) {
+		log_error("cannot make the tree: %s", strerror(-r));
+		return r;
+	}
+	return mount_tree(k->tree_path, k->shared, &k->fuse_fd);
+}
+
+static int keeper_loop(struct keeper *k)
+{
+	struct epoll_event events[8];
+
+	while (!k->is_done) {
+		int n = epoll_wait(k->epoll_fd, events, ARRAY_SIZE(events), -1);
+
+		if (n < 0 && errno != EINTR) {
+			log_error("cannot wait for events: %m");
+			return EXIT_FAILURE;
+		}
+		keeper_dispatch(k, events, n);
+	}
+	return k->status;
+}
+
+/* In the foreground: this process has become the keeper's child, and serves the channel of its parent. */
+static int keep_for_parent(struct keeper *k, int channel_fd)
+{
+	k->channel_fd = channel_fd;
+	/* Signals are the worker's; its end is seen by the channel. */
+	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->signal_fd, NULL);
+	if (keeper_watch(k, k->channel_fd) < 0)
+		return EXIT_FAILURE;
+	return keeper_loop(k);
+}
+
+static int run_foreground(struct keeper *k)
+{
+	struct worker_fds fds;
+	int pair[2], status;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return EXIT_FAILURE;
+	pid = fork();
+	if (pid < 0)
+		return EXIT_FAILURE;
+	if (pid == 0) {
+		closep(&pair[0]);
+		status = keep_for_parent(k, pair[1]);
+		keeper_finish(k);
+		_exit(status);
+	}
+	closep(&pair[1]);
+	closep(&k->ready_fd);
+	k->ready_fd = -1;
+	fds = fds_for_worker(k, pair[0]);
+	status = worker_run(k->options, &fds);
+	closep(&pair[0]);
+	waitpid(pid, NULL, 0);
+	/* What is left is the child's, and was for it to take down. */
+	k->run.lock_fd = -1;
+	k->fuse_fd = -1;
+	k->sockets.shared = NULL;
+	return status;
+}
+
 int keeper_run(const struct options *options)
 {
 	_cleanup_(keeper_finish) struct keeper k = {
 		.options = options,
 		.run = {.fd = -1, .lock_fd = -1, .guest_fd = -1, .admin_fd = -1},
+		.fuse_fd = -1,
+		.shared_fd = -1,
+		.sockets = {.fd = -1, .helper = {0, -1, -1}},
 		.epoll_fd = -1,
 		.signal_fd = -1,
 		.timer_fd = -1,
@@ -331,24 +510,16 @@ int keeper_run(const struct options *options)
 		.pid_fd = -1,
 		.channel_fd = -1,
 	};
-	struct epoll_event events[8];
 	int r = keeper_init(&k);
 
 	if (r < 0) {
 		log_error("cannot start: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	if (rundir_open(options->run_dir, &k.run) < 0)
+	if (rundir_open(options->run_dir, &k.run) < 0 || open_tree(&k) < 0)
 		return EXIT_FAILURE;
+	if (options->foreground_worker)
+		return run_foreground(&k);
 	restart(&k);
-	while (!k.is_done) {
-		int n = epoll_wait(k.epoll_fd, events, ARRAY_SIZE(events), -1);
-
-		if (n < 0 && errno != EINTR) {
-			log_error("cannot wait for events: %m");
-			return EXIT_FAILURE;
-		}
-		keeper_dispatch(&k, events, n);
-	}
-	return k.status;
+	return keeper_loop(&k);
 }

@@ -85,7 +85,7 @@ static int set_log_level(struct options *o, const char *value)
 	return level < 0 ? level : 0;
 }
 
-/* "N,N,N" */
+/* "N,N,...", an empty one where there is none. */
 static int set_worker(struct options *o, const char *value)
 {
 	_cleanup_(freep) char *copy = strdup(value);
@@ -93,7 +93,8 @@ static int set_worker(struct options *o, const char *value)
 
 	for (size_t i = 0; i < ARRAY_SIZE(o->worker_fds); i++) {
 		field = strsep(&rest, ",");
-		if (!field || set_fd(field, &o->worker_fds[i]) < 0)
+		o->worker_fds[i] = -1;
+		if (!field || (*field && set_fd(field, &o->worker_fds[i]) < 0))
 			return -EINVAL;
 	}
 	o->worker = true;
@@ -106,7 +107,7 @@ static const struct option table[] = {
 	 set_state_dir},
 	{"run-dir", "DIR", "the sockets (" DEVLXDFS_RUN_DIR ")", set_run_dir},
 	{"no-fuse", NULL, "serve the socket only", set_no_fuse},
-	{"foreground-worker", NULL, "serve in this process, without a keeper",
+	{"foreground-worker", NULL, "serve in this process, with the keeper as its child",
 	 set_foreground_worker},
 	{"ready-fd", "N", "write a newline to descriptor N and close it once guests are served",
 	 set_ready_fd},

@@ -6,15 +6,17 @@
  */
 #include <stdbool.h>
 
+#define OPTIONS_N_WORKER_FDS 6
+
 struct options {
 	const char *conf_dir, *state_dir, *run_dir;
-	bool no_fuse;           /* accepted: there is no tree yet */
-	bool foreground_worker; /* no keeper: everything in this process, for debugging */
+	bool no_fuse;           /* no tree: the socket only */
+	bool foreground_worker; /* this process serves, and its keeper is a child: for debugging */
 	int ready_fd;           /* -1: none; gets "\n" and is closed once guests are served */
 	int log_level;
 	/* --worker: started by the keeper; descriptors of struct worker_fds */
 	bool worker;
-	int worker_fds[3];
+	int worker_fds[OPTIONS_N_WORKER_FDS]; /* -1: there is none */
 	char **argv; /* the command line itself, for the keeper to give to its workers */
 };
 

@@ -4,8 +4,9 @@
  *
  * Assembly only. The order matters: libinotifytools first, because it waits
  * with select() and its descriptor must be a small number; the store before
- * the fronts, because a guest must never be answered from half a store. The
- * store's thread lives as long as the process, so what it uses is not freed.
+ * the fronts, because a guest must never be answered from half a store; the tree last, because it
+ * needs the HTTP server for its sockets. The store's thread lives as long as the process, so what it
+ * uses is not freed.
  */
 #include "worker.h"
 
@@ -31,12 +32,16 @@
 #include "core/registry.h"
 #include "core/settings.h"
 #include "front/admin.h"
+#include "core/diff.h"
+#include "core/snapshot.h"
 #include "front/http.h"
 #include "store/dir.h"
 #include "store/store.h"
+#include "treefront.h"
 
-#define SETTINGS_MAX (1024 * 1024)
-#define THREADS_MAX  4
+#define SETTINGS_MAX     (1024 * 1024)
+#define THREADS_MAX      4
+#define TREE_THREADS_MAX 4
 
 enum {
 	_START_E_SUCCESS,
@@ -55,6 +60,7 @@ struct worker {
 	struct front_stats guest_stats, admin_stats;
 	struct api api;
 	struct http_server *guest, *admin;
+	_Atomic(struct treefront *) tree; /* NULL: there is none, or not yet */
 };
 
 /* Returns 0, START_E_LOGGED or -errno; as does make_state(). */
@@ -126,12 +132,25 @@ static int block_signals(struct worker *w)
 	return w->signal_fd < 0 ? -errno : 0;
 }
 
+/* In the store's thread, or in the one that serves the admin. */
+static void on_change(void *ctx, const struct diff *diff)
+{
+	struct worker *w = ctx;
+	struct treefront *tree = w->tree;
+	const struct snapshot *s = diff->new_snapshot ?: diff->old_snapshot;
+
+	if (tree && s)
+		treefront_changed(tree, snapshot_name(s));
+}
+
 static int open_store(struct worker *w)
 {
 	struct store_options options = {
 		.conf_dir = w->options->conf_dir,
 		.state_dir = w->options->state_dir,
 		.settings = &w->settings,
+		.observer = on_change,
+		.observer_ctx = w,
 	};
 	int r;
 
@@ -148,7 +167,7 @@ static int open_store(struct worker *w)
 		return r;
 	/* Parsing is over: its memory goes back. */
 	malloc_trim(0);
-	return store_start(w->store);
+	return 0;
 }
 
 static unsigned n_threads(const struct settings *s)
@@ -158,6 +177,36 @@ static unsigned n_threads(const struct settings *s)
 	if (s->threads)
 		return s->threads;
 	return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+}
+
+static const char *location_of(const struct worker *w)
+{
+	return w->settings.location ? w->settings.location : w->host.nodename;
+}
+
+/* Returns 0, START_E_LOGGED or -errno. */
+static int open_tree(struct worker *w)
+{
+	struct treefront_options options = {
+		.fuse_fd = w->fds->fuse_fd,
+		.shared_fd = w->fds->shared_fd,
+		.listen_fd = w->fds->tree_listen_fd,
+		.keeper_fd = w->fds->keeper_fd,
+		.run_dir = w->options->run_dir,
+		.source = {w->registry, w->identity, w->store, location_of(w)},
+	};
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	struct treefront *tree;
+
+	if (w->fds->fuse_fd < 0)
+		return 0;
+	/* One more than processors: of an instance's requests one is never served (fairness.h). */
+	options.n_threads = n < 2 ? 2 : n >= TREE_THREADS_MAX ? TREE_THREADS_MAX : (unsigned)n + 1;
+	if (treefront_new(&options, &tree) < 0)
+		return START_E_LOGGED;
+	w->tree = tree;
+	w->api.tree = treefront_api(tree);
+	return 0;
 }
 
 static int open_fronts(struct worker *w)
@@ -174,8 +223,6 @@ static int open_fronts(struct worker *w)
 	struct timespec now;
 	int r;
 
-	if (uname(&w->host) < 0)
-		return -errno;
 	clock_gettime(CLOCK_REALTIME, &now);
 	w->api = (struct api){
 		.store = w->store,
@@ -183,7 +230,8 @@ static int open_fronts(struct worker *w)
 		.identity = w->identity,
 		.settings = &w->settings,
 		.guest_stats = &w->guest_stats,
-		.location = w->settings.location ? w->settings.location : w->host.nodename,
+		.tree = w->api.tree,
+		.location = location_of(w),
 		.started_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
 	};
 	r = http_new(&options, &w->guest);
@@ -213,8 +261,32 @@ static int start(struct worker *w)
 	r = make_state(w);
 	if (r != 0)
 		return r;
+	if (uname(&w->host) < 0)
+		return -errno;
 	r = open_store(w);
-	return r < 0 ? r : open_fronts(w);
+	if (r == 0)
+		r = open_tree(w);
+	if (r == 0)
+		r = open_fronts(w);
+	if (r == 0 && w->tree)
+		r = treefront_start(w->tree, w->guest);
+	/* From here on records may change. */
+	return r == 0 ? store_start(w->store) : r;
+}
+
+/* What the keeper says; -EPIPE: it is gone. */
+static int handle_keeper(const struct worker *w)
+{
+	struct channel_message m;
+	int fd, r;
+
+	while ((r = channel_receive(w->fds->keeper_fd, &m, &fd)) == 0) {
+		if (w->tree)
+			treefront_message(w->tree, &m, fd);
+		else
+			closep(&fd);
+	}
+	return r == -EAGAIN ? 0 : r;
 }
 
 /* Until a signal, or until the keeper is gone. Returns 0 or -errno. */
@@ -222,27 +294,40 @@ static int wait_for_end(const struct worker *w)
 {
 	_cleanup_(closep) int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event = {.events = EPOLLIN};
+	int r = 0;
 
+	event.data.fd = w->signal_fd;
 	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->signal_fd, &event) < 0)
 		return -errno;
-	if (w->fds->keeper_fd >= 0 &&
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fds->keeper_fd, &event) < 0)
+	event.data.fd = w->fds->keeper_fd;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, w->fds->keeper_fd, &event) < 0)
 		return -errno;
-	while (epoll_wait(epoll_fd, &event, 1, -1) < 0) {
-		if (errno != EINTR)
+	while (r == 0) {
+		int n = epoll_wait(epoll_fd, &event, 1, -1);
+
+		if (n < 0 && errno != EINTR)
 			return -errno;
+		if (n == 1 && event.data.fd == w->signal_fd)
+			return 0;
+		if (n == 1)
+			r = handle_keeper(w);
 	}
-	return 0;
+	return r == -EPIPE ? 0 : r;
+}
+
+static int tell_ready(const struct worker *w)
+{
+	return channel_send(w->fds->keeper_fd, (struct channel_message){.type = CHANNEL_READY}, -1);
 }
 
 static void worker_stop(struct worker *w)
 {
+	treefront_stop(w->tree);
 	w->guest = http_free(w->guest);
 	w->admin = http_free(w->admin);
 }
 
-int worker_run(const struct options *options, const struct worker_fds *fds,
-	       int (*on_ready)(void *ctx), void *ctx)
+int worker_run(const struct options *options, const struct worker_fds *fds)
 {
 	/* Not on the stack: the store's thread goes on while main() returns. */
 	struct worker *w;
@@ -263,10 +348,8 @@ int worker_run(const struct options *options, const struct worker_fds *fds,
 	w->fds = fds;
 	w->signal_fd = -1;
 	r = start(w);
-	if (r == 0 && on_ready)
-		r = on_ready(ctx);
-	if (r == 0 && fds->keeper_fd >= 0 && send(fds->keeper_fd, "ready", 5, MSG_NOSIGNAL) < 0)
-		r = -errno;
+	if (r == 0)
+		r = tell_ready(w);
 	if (r == 0)
 		r = wait_for_end(w);
 	if (r < 0)

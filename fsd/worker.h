@@ -3,20 +3,20 @@
 /*
  * Worker: the process that serves guests
  *
- * Assembles store, registry, identity and fronts on descriptors it was given,
+ * Assembles store, registry, identity, tree and fronts on descriptors it was given,
  * serves until SIGTERM (drains) or until the keeper is gone. Started by the
- * keeper through the hidden --worker mode, or directly by --foreground-worker.
+ * keeper: through the hidden --worker mode, or in place with --foreground-worker.
  */
 #include "options.h"
 
+/* Each -1 when there is none: the last three with --no-fuse. */
 struct worker_fds {
 	int guest_listen_fd, admin_listen_fd;
-	int keeper_fd; /* SOCK_SEQPACKET to the keeper; -1 in the foreground */
+	int keeper_fd;      /* SOCK_SEQPACKET to the keeper: channel.h */
+	int fuse_fd;        /* /dev/fuse of the mount */
+	int shared_fd;      /* shared.h */
+	int tree_listen_fd; /* the socket in the tree, which may be bound later */
 };
 
-/*
- * Serves until told to stop. @on_ready (may be NULL) is called with @ctx once guests are served; what it
- * returns below 0 ends the start. Returns the exit status: 0 stopped as asked, 1 could not start.
- */
-int worker_run(const struct options *options, const struct worker_fds *fds,
-	       int (*on_ready)(void *ctx), void *ctx);
+/* Serves until told to stop. Returns the exit status: 0 stopped as asked, 1 could not start. */
+int worker_run(const struct options *options, const struct worker_fds *fds);

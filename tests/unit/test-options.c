@@ -72,8 +72,8 @@ static void misuse_is_status_2(void **state)
 		{"--", NULL},
 		{"", NULL},
 		{"--worker=1,2", NULL},
-		{"--worker=1,2,3,4", NULL},
-		{"--worker=1,,3", NULL},
+		{"--worker=1,2,3,4,5,6,7", NULL},
+		{"--worker=1,x,3,4,5,6", NULL},
 	};
 	struct options o;
 
@@ -81,15 +81,14 @@ static void misuse_is_status_2(void **state)
 		assert_int_equal(parse(&o, bad[i][0], bad[i][1]), 2);
 }
 
-static void worker_descriptors_are_three(void **state)
+static void worker_descriptors(void **state)
 {
+	static const int expected[OPTIONS_N_WORKER_FDS] = {4, 5, 6, 70, -1, 9};
 	struct options o;
 
-	assert_int_equal(parse(&o, "--worker=4,5,6", NULL), -1);
+	assert_int_equal(parse(&o, "--worker=4,5,6,70,,9", NULL), -1);
 	assert_true(o.worker);
-	assert_int_equal(o.worker_fds[0], 4);
-	assert_int_equal(o.worker_fds[1], 5);
-	assert_int_equal(o.worker_fds[2], 6);
+	assert_memory_equal(o.worker_fds, expected, sizeof(expected));
 }
 
 static void help_and_version_end_with_0(void **state)
@@ -107,7 +106,7 @@ int main(void)
 		cmocka_unit_test(values_stand_behind_an_equals_sign_or_a_space),
 		cmocka_unit_test(flags_take_no_value),
 		cmocka_unit_test(misuse_is_status_2),
-		cmocka_unit_test(worker_descriptors_are_three),
+		cmocka_unit_test(worker_descriptors),
 		cmocka_unit_test(help_and_version_end_with_0),
 	};
 

@@ -1,0 +1,35 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages between the keeper, its worker and its helper
+ *
+ * SOCK_SEQPACKET pairs; a message is of fixed size and may carry one descriptor. No byte of a guest is in it.
+ */
+#include <stdint.h>
+
+enum channel_type {
+	CHANNEL_READY, /* worker: guests are served */
+	CHANNEL_BIND, /* worker: an instance wants a socket of its own; to the helper with the descriptor */
+	CHANNEL_UNBIND, /* worker: it wants it no more */
+	CHANNEL_BOUND, /* helper; to the worker with the descriptor, without one for the socket of all */
+	CHANNEL_FAILED, /* helper, and to the worker: could not be bound, see error */
+	_CHANNEL_N,
+};
+
+struct channel_message {
+	uint32_t type;
+	uint32_t serial; /* of the instance; 0: the socket of all */
+	int32_t error;   /* of FAILED: a negative errno */
+};
+
+/* Sends it with @fd (lent; -1: none), without waiting. Returns 0, -EAGAIN when it is full, or -errno. */
+int channel_send(int channel_fd, struct channel_message m, int fd);
+
+/*
+ * Takes the next one, without waiting; *ret_fd is the caller's, -1 without. Returns 0, -EAGAIN, -EPIPE when the other
+ * end is closed, -EPROTO for what is none, or -errno.
+ */
+int channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd);
+
+/* As channel_receive(), waiting for one. */
+int channel_wait(int channel_fd, struct channel_message *ret, int *ret_fd);

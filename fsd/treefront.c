@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The tree as a front
+ */
+#include "treefront.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "base/log.h"
+#include "core/instance.h"
+#include "core/lock.h"
+#include "front/http.h"
+#include "loop.h"
+#include "ops.h"
+#include "session.h"
+
+/* How long the host's command waits for the kernel to be told: after that, it says whose guest holds it up. */
+#define PATIENCE_US (1000 * 1000)
+
+struct treefront {
+	struct treefront_options options;
+	struct source source;
+	struct shared *shared;
+	struct ops ops;
+	struct session *session;
+	struct loop *loop;
+	pthread_mutex_t http_lock;
+	struct http_server *http; /* NULL while not serving */
+	bool is_listening;        /* on the socket for all */
+	struct api_tree api;
+};
+
+static void process(void *ctx, void *request, size_t n)
+{
+	struct treefront *t = ctx;
+
+	session_process(t->session, request, n);
+}
+
+static void count_refused(void *ctx, uint32_t serial)
+{
+	struct treefront *t = ctx;
+	_cleanup_(branch_unrefp) struct branch *b = branches_find(t->ops.branches, serial);
+
+	t->ops.stats.n_refused++;
+	if (b)
+		instance_account(branch_instance(b))->n_refused_requests++;
+}
+
+static const struct shared_listener *find_listener(const struct treefront *t, uint32_t serial)
+{
+	for (size_t i = 0; i < SHARED_LISTENERS_MAX; i++) {
+		const struct shared_listener *l = &t->shared->listeners[i];
+
+		if (l->serial == serial && l->is_bound)
+			return l;
+	}
+	return NULL;
+}
+
+/* Asks the keeper; before the start, for what an earlier worker has not already got. */
+static void want_socket(void *ctx, uint32_t serial, struct instance *i, bool wanted)
+{
+	struct treefront *t = ctx;
+	struct channel_message m = {.type = wanted ? CHANNEL_BIND : CHANNEL_UNBIND,
+				    .serial = serial};
+	LOCK_HOLD(&t->http_lock);
+	int r;
+
+	if (!t->http && wanted && find_listener(t, serial))
+		return;
+	if (!wanted && t->http)
+		http_unlisten(t->http, i);
+	r = channel_send(t->options.keeper_fd, m, -1);
+	if (r < 0)
+		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance_name(i),
+			 "cannot ask the keeper for a socket of its own: %s", strerror(-r));
+}
+
+/* Takes over @fd. */
+static void listen_on_own(struct treefront *t, uint32_t serial, int fd_consumed)
+{
+	_cleanup_(closep) int fd = fd_consumed;
+	_cleanup_(branch_unrefp) struct branch *b = branches_find(t->ops.branches, serial);
+	int r = -ENOENT;
+
+	if (b) {
+		LOCK_HOLD(&t->http_lock);
+
+		r = t->http ? http_listen(t->http, fd, branch_instance(b)) : -ESHUTDOWN;
+	}
+	if (r == 0)
+		(void)steal_fd(&fd);
+	else if (b)
+		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance_name(branch_instance(b)),
+			 "cannot listen on its own socket: %s", strerror(-r));
+	/* One that an earlier worker asked for, and that is wanted no more. */
+	if (!branches_own_socket(t->ops.branches, serial, r == 0) && b)
+		want_socket(t, serial, branch_instance(b), false);
+}
+
+static int listen_on_shared(struct treefront *t)
+{
+	int r;
+
+	if (t->is_listening || !t->shared->is_socket_bound)
+		return 0;
+	r = http_listen(t->http, t->options.listen_fd, NULL);
+	if (r < 0)
+		return r;
+	t->is_listening = true;
+	branches_socket_bound(t->ops.branches);
+	return 0;
+}
+
+void treefront_message(struct treefront *t, const struct channel_message *m, int fd_consumed)
+{
+	_cleanup_(closep) int fd = fd_consumed;
+	int r = 0;
+
+	if (m->type == CHANNEL_BOUND && m->serial == 0)
+		r = listen_on_shared(t);
+	else if (m->type == CHANNEL_BOUND && fd >= 0)
+		listen_on_own(t, m->serial, steal_fd(&fd));
+	else if (m->type == CHANNEL_FAILED)
+		r = m->error;
+	if (r < 0)
+		log_error("a socket in the tree is not served: %s", strerror(-r));
+}
+
+struct stalled {
+	const char *only; /* the instance that is asked about; NULL: all */
+	json_t *names;
+};
+
+static void add_stalled(void *arg, const char *name)
+{
+	const struct stalled *s = arg;
+	json_t *known;
+	size_t i;
+
+	if (s->only && !streq(s->only, name))
+		return;
+	json_array_foreach (s->names, i, known)
+		if (streq(json_string_value(known), name))
+			return;
+	json_array_append_new(s->names, json_string(name));
+}
+
+static void settle(void *ctx, const char *name, json_t *names)
+{
+	struct treefront *t = ctx;
+	struct stalled s = {name, names};
+
+	branches_wait(t->ops.branches, PATIENCE_US, add_stalled, &s);
+}
+
+static void changed(void *ctx, const char *name)
+{
+	treefront_changed(ctx, name);
+}
+
+static json_t *status(void *ctx)
+{
+	struct treefront *t = ctx;
+	struct branches_stats s;
+
+	branches_count(t->ops.branches, &s);
+	return json_pack(
+		"{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
+		(int)t->shared->is_socket_bound, "directories", (json_int_t)s.n_branches, "indexes",
+		(json_int_t)s.n_indexes, "nodes", (json_int_t)s.n_nodes, "unnamed",
+		(json_int_t)s.n_unnamed, "kept_bytes", (json_int_t)s.n_kept_bytes, "stalled",
+		(json_int_t)s.n_stalled, "requests", (json_int_t)t->ops.stats.n_requests, "denied",
+		(json_int_t)t->ops.stats.n_denied, "stale", (json_int_t)t->ops.stats.n_stale,
+		"refused", (json_int_t)t->ops.stats.n_refused);
+}
+
+static bool is_known(void *ctx, const char *name)
+{
+	struct treefront *t = ctx;
+
+	return branches_knows(t->ops.branches, name);
+}
+
+static int open_parts(struct treefront *t)
+{
+	struct branches_options options = {
+		.source = &t->source,
+		.run_dir = t->options.run_dir,
+		.fuse_fd = t->options.fuse_fd,
+		.want_socket = want_socket,
+		.ctx = t,
+	};
+	int r = shared_map(t->options.shared_fd, &t->shared);
+
+	if (r < 0)
+		return r;
+	options.shared = t->shared;
+	t->ops.source = &t->source;
+	t->ops.shared = t->shared;
+	r = branches_new(&options, &t->ops.branches);
+	if (r < 0)
+		return r;
+	return session_new(t->options.fuse_fd, t->shared, ops_table(), &t->ops, &t->session);
+}
+
+int treefront_new(const struct treefront_options *options, struct treefront **ret)
+{
+	struct treefront *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	t->options = *options;
+	pthread_mutex_init(&t->http_lock, NULL);
+	t->source = (struct source){source_local_ops(), &t->options.source};
+	t->api = (struct api_tree){t, settle, changed, status, is_known};
+	r = open_parts(t);
+	if (r < 0) {
+		log_error("cannot serve the tree: %s", strerror(-r));
+		return r; /* and the process ends */
+	}
+	*ret = t;
+	return 0;
+}
+
+int treefront_start(struct treefront *t, struct http_server *http)
+{
+	const struct loop_options options = {
+		.fuse_fd = t->options.fuse_fd,
+		.n_threads = t->options.n_threads,
+		.process = process,
+		.refused = count_refused,
+		.ctx = t,
+	};
+	int r;
+
+	t->http = http;
+	r = listen_on_shared(t);
+	for (size_t i = 0; i < SHARED_LISTENERS_MAX && r == 0; i++) {
+		const struct shared_listener *l = &t->shared->listeners[i];
+
+		if (!l->serial || !l->is_bound)
+			continue;
+		if (fcntl(l->fd, F_SETFD, FD_CLOEXEC) == 0)
+			listen_on_own(t, l->serial, l->fd);
+	}
+	if (r == 0)
+		r = loop_new(&options, &t->loop);
+	if (r < 0)
+		return r;
+	/* What an earlier worker has read and did not live to answer. Kernels before 6.9 cannot send it again. */
+	r = loop_resend(t->options.fuse_fd);
+	if (r < 0)
+		log_debug("requests of an earlier worker are lost: %s", strerror(-r));
+	return 0;
+}
+
+void treefront_stop(struct treefront *t)
+{
+	if (!t)
+		return;
+	t->loop = loop_free(t->loop);
+	LOCK_HOLD(&t->http_lock);
+	t->http = NULL;
+}
+
+void treefront_changed(struct treefront *t, const char *name)
+{
+	branches_changed(t->ops.branches, name);
+}
+
+const struct api_tree *treefront_api(struct treefront *t)
+{
+	return &t->api;
+}

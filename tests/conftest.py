@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What system and client tests share: a daemon and guests, each gone when its test ends."""
 
+import ctypes
 import os
 import sys
 
@@ -12,11 +13,19 @@ from daemon import Daemon  # noqa: E402
 from guest import Guest, cgroup2_root  # noqa: E402
 from here import BUILD, cannot  # noqa: E402
 
+CLONE_NEWNS = 0x20000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+
 
 @pytest.fixture(scope="session", autouse=True)
 def host():
     if os.getuid() != 0:
         cannot("needs root for namespaces and cgroups")
+    # What is mounted here is seen nowhere else, and goes with this process.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or \
+            libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        cannot(f"needs a mount namespace: {os.strerror(ctypes.get_errno())}")
     root = cgroup2_root()
     if not root or not os.access(root, os.W_OK):
         cannot("needs a writable cgroup2 hierarchy")
@@ -70,3 +79,11 @@ def guest(request, daemon, new_guest):
     guest = new_guest("web1", mapped=request.param == "mapped")
     daemon.guest_record(guest, {"user.role": "frontend"})
     return guest.attach(daemon)
+
+
+@pytest.fixture(params=["privileged", "mapped"])
+def tree_guest(request, daemon, new_guest):
+    """A guest with a record and its directory at /dev/lxd, in both kinds of user namespace."""
+    guest = new_guest("web1", mapped=request.param == "mapped")
+    daemon.guest_record(guest, {"user.role": "frontend"})
+    return guest.attach_tree(daemon)

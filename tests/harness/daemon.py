@@ -11,6 +11,7 @@ import subprocess
 import time
 
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+HELPER_NAME = "devlxdfs-helper"
 START_SECONDS = 60  # a bound, not a wait: sanitizers are slow
 
 
@@ -36,6 +37,14 @@ def children_of(pid):
         except (FileNotFoundError, ProcessLookupError):
             pass
     return found
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as comm:
+            return comm.read().strip()
+    except FileNotFoundError:
+        return None
 
 
 def memory_of(pid):
@@ -129,9 +138,20 @@ class Daemon:
 
     @property
     def worker_pid(self):
-        pids = children_of(self.process.pid)
+        return self._child(lambda name: name != HELPER_NAME)
+
+    @property
+    def helper_pid(self):
+        return self._child(lambda name: name == HELPER_NAME)
+
+    def _child(self, is_wanted):
+        pids = [pid for pid in children_of(self.process.pid) if is_wanted(name_of(pid))]
         assert len(pids) == 1, f"{pids} are children of the keeper:\n" + self.log()
         return pids[0]
+
+    def tree(self, *names):
+        """A path in the tree as the host sees it."""
+        return os.path.join(self.dirs["run"], "tree", *names)
 
     # --- records
 

@@ -106,6 +106,11 @@ class Guest:
         self.mount(daemon.sock, "/dev/lxd/sock")
         return self
 
+    def attach_tree(self, daemon):
+        """Puts its directory of the tree at /dev/lxd; it must have a record."""
+        self.mount(daemon.tree(self.name), "/dev/lxd")
+        return self
+
     def popen(self, argv, uid=0, cgroup=None, **options):
         """Starts argv inside, as root or as uid (ids of the guest)."""
         command = ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--pid",

@@ -84,12 +84,9 @@ static int each_device(struct source_view *v, source_each each_name, void *arg)
 static const struct table *device_config(struct source_view *v, const char *name)
 {
 	const struct table *config = NULL;
-	const char *at = NULL;
 
-	while (snapshot_device_next(snapshot_of(v), &at, &config))
-		if (streq(at, name))
-			return config;
-	return NULL;
+	(void)snapshot_device(snapshot_of(v), name, &config);
+	return config;
 }
 
 struct pair_names {

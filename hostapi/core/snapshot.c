@@ -145,20 +145,49 @@ bool snapshot_config_next(const struct snapshot *s, const char **key, const char
 	return true;
 }
 
-/* The first device of the record above @name (NULL: the first one), or NULL. */
-static const struct device *device_after(const struct record *r, const char *name)
+/* The position of the first device of the record that is @name or above it. */
+static size_t device_at(const struct record *r, const char *name)
 {
 	size_t low = 0, high = r->n_devices;
 
-	while (name && low < high) {
+	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (strcmp(r->devices[middle].name, name) > 0)
+		if (strcmp(r->devices[middle].name, name) >= 0)
 			high = middle;
 		else
 			low = middle + 1;
 	}
-	return low < r->n_devices ? &r->devices[low] : NULL;
+	return low;
+}
+
+/* The device of the record called @name, or NULL. */
+static const struct device *device_called(const struct record *r, const char *name)
+{
+	size_t at = device_at(r, name);
+
+	return at < r->n_devices && streq(r->devices[at].name, name) ? &r->devices[at] : NULL;
+}
+
+/* The first device of the record above @name (NULL: the first one), or NULL. */
+static const struct device *device_after(const struct record *r, const char *name)
+{
+	size_t at = name ? device_at(r, name) : 0;
+
+	if (name && at < r->n_devices && streq(r->devices[at].name, name))
+		at++;
+	return at < r->n_devices ? &r->devices[at] : NULL;
+}
+
+bool snapshot_device(const struct snapshot *s, const char *name, const struct table **ret_config)
+{
+	const struct device *d = NULL;
+
+	for (size_t i = 0; !d && i < s->n_layers; i++)
+		d = device_called(s->layers[i], name);
+	if (d)
+		*ret_config = d->config;
+	return d != NULL;
 }
 
 bool snapshot_device_next(const struct snapshot *s, const char **name,

@@ -67,6 +67,9 @@ bool snapshot_config_next(const struct snapshot *s, const char **key, const char
 bool snapshot_device_next(const struct snapshot *s, const char **name,
 			  const struct table **ret_config);
 
+/* Whether there is a device @name; *ret_config as above. O(log n). */
+bool snapshot_device(const struct snapshot *s, const char *name, const struct table **ret_config);
+
 /* When the youngest of its records was written. */
 struct timespec snapshot_written(const struct snapshot *s);
 

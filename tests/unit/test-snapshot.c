@@ -96,6 +96,35 @@ static void test_walk_devices(void **state)
 	assert_false(snapshot_device_next(s, &name, &config));
 }
 
+static void test_find_device(void **state)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = layered();
+	const struct table *config, *walked;
+	const char *name = NULL;
+
+	while (snapshot_device_next(s, &name, &walked)) {
+		assert_true(snapshot_device(s, name, &config));
+		assert_ptr_equal(config, walked);
+	}
+	assert_false(snapshot_device(s, "", &config));
+	assert_false(snapshot_device(s, "eth", &config));
+	assert_false(snapshot_device(s, "eth00", &config));
+	assert_false(snapshot_device(s, "zzz", &config));
+}
+
+static void test_written(void **state)
+{
+	struct record *record = records_new("web1", NO_PAIRS);
+	_cleanup_(record_unrefp) struct record *profile = records_new("default", NO_PAIRS);
+	_cleanup_(snapshot_unrefp) struct snapshot *s = NULL;
+
+	record->written = (struct timespec){100, 5};
+	profile->written = (struct timespec){100, 7};
+	s = records_snapshot(record, profile);
+	assert_int_equal(snapshot_written(s).tv_sec, 100);
+	assert_int_equal(snapshot_written(s).tv_nsec, 7);
+}
+
 static void test_empty(void **state)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s =
@@ -213,6 +242,8 @@ int main(void)
 		cmocka_unit_test(test_last_layer_wins),
 		cmocka_unit_test(test_walk_config),
 		cmocka_unit_test(test_walk_devices),
+		cmocka_unit_test(test_find_device),
+		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_hwaddr),

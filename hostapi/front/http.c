@@ -264,7 +264,7 @@ static void turn_loop(struct http_thread *t, int ms)
 	/* Of more than fit into @events, the kernel gives those that did not first next time. */
 	for (int i = 0; i < n; i++) {
 		if (listener_is_event(events[i].data.ptr))
-			accept_some(t, events[i].data.ptr, ACCEPT_BATCH / n_listeners ?: 1);
+			accept_some(t, events[i].data.ptr, ACCEPT_BATCH / (n_listeners ?: 1) ?: 1);
 	}
 	conn_run(&t->home);
 }

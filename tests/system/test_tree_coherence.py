@@ -25,7 +25,8 @@ def read(guest, path):
 
 
 @pytest.mark.parametrize("before, after", [("aaaa", "bbbb"), ("short", "longer " * 2000),
-                                           ("longer " * 2000, "short")])
+                                           ("longer " * 2000, "short")],
+                         ids=["same length", "longer", "shorter"])
 def test_changed_value(daemon, tree_guest, before, after):
     """stat, cat and ls all see the new one, whichever was asked before."""
     guest = tree_guest

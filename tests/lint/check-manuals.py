@@ -14,6 +14,8 @@ TABLES = [
      'docs/devlxdfs-record.5.scd', r'(?m)^\*(\w+)\*$'),
     ('fsd/options.c', r'(?m)^\t\{"([\w-]+)", (?:"\w+"|NULL),\s*"',
      'docs/devlxdfsd.8.scd', r'\*--([\w-]+)\*'),
+    ('fsd/tree.c', r'(?s)\.path = "([^"]+)".*?\.mode = (\d+),(?:\s*\.by_(rules) = true)?',
+     'docs/devlxdfs-tree.7.scd', r'(?m)^\*([^*\n]+)\* \((\d+)(?:, or by (rules))?\)$'),
     ('hostapi/base/log.c', r'"MESSAGE_ID=(\w+)"',
      'docs/devlxdfsd.8.scd', r'(?m)^:\[ ([0-9a-f]{32})$'),
 ]

@@ -88,6 +88,12 @@ BAD = {
         ({'fsd/options.c': 'none\n', 'docs/devlxdfsd.8.scd': ''},
          'fsd/options.c:1: no table found'),
     ],
+    'examples': [
+        ({'examples/x.sh': '#!/bin/sh\nif true; then\n'}, 'examples/x.sh:3: '),
+        *([({'examples/x.service': '[Service]\nExecStat=/bin/x\nExecStart=/bin/true\n'},
+            "examples/x.service:2: Unknown key")]
+          if shutil.which('systemd-analyze') else []),
+    ],
     'habits': [
         (body('\texit(1);\n'), 'hostapi/base/a.c:9: exit: '),
         (body('\treturn atoi("1");\n'), 'hostapi/base/a.c:9: atoi: '),

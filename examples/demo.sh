@@ -3,13 +3,14 @@
 #
 # Run as root on Debian 12. Installs what is missing, builds, and then works in a temporary
 # directory with two guests made of nothing but namespaces and a cgroup each. Everything is gone
-# when it ends, also after Ctrl-C.
+# when it ends, also after Ctrl-C; what is mounted is seen nowhere else.
 set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
 [ "$(id -u)" = 0 ] || { echo "run as root: guests are made of namespaces and cgroups" >&2; exit 1; }
 hierarchy=$(awk '$4 == "/" && / - cgroup2 / { print $5; exit }' /proc/self/mountinfo)
 [ -w "$hierarchy" ] || { echo "no writable cgroup2 hierarchy here" >&2; exit 1; }
+[ "${1-}" = --unshared ] || exec unshare --mount "$0" --unshared
 
 if [ -t 1 ]; then bold=$(printf '\033[1m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
 else bold='' dim='' plain=''; fi
@@ -67,7 +68,7 @@ read -r _ <"$tmp/ready" || { cat "$tmp/log" >&2; exit 1; }
 # --- guests
 
 # boot NAME: a guest's first process, in namespaces and in a cgroup of its own. Its /dev and its
-# /tmp are not the machine's, and /dev/lxd/sock is the daemon's socket.
+# /tmp are not the machine's, and /dev/lxd is its directory of the daemon's tree.
 boot() {
     group=$hierarchy/devlxdfs-demo-$$-$1
     mkdir "$group"
@@ -80,9 +81,11 @@ boot() {
             mount -t proc proc /proc
             mount -t tmpfs -o mode=755 guest /mnt
             mkdir /mnt/lxd
-            for node in null urandom lxd/sock; do : >"/mnt/$node"; done
-            for node in null urandom; do mount --bind "/dev/$node" "/mnt/$node"; done
-            mount --bind "$2/run/sock" /mnt/lxd/sock
+            for node in null urandom; do
+                : >"/mnt/$node"
+                mount --bind "/dev/$node" "/mnt/$node"
+            done
+            mount --bind "$2/run/tree/$1" /mnt/lxd
             mount -n --move /mnt /dev
             hostname "$1"
             mount -t tmpfs -o mode=1777 guest /tmp
@@ -93,12 +96,15 @@ boot() {
     echo "$pid" >"$tmp/$1.pid"
 }
 
-# guest NAME COMMAND...: shows it, runs it inside.
+# guest NAME COMMAND: shows it, runs it inside. One that fails is there to be seen.
 guest() {
-    name=$1
-    shift
-    printf '%s%s#%s %s\n' "$bold" "$name" "$plain" "$*"
-    inside "$name" "$@"
+    printf '%s%s#%s %s\n' "$bold" "$1" "$plain" "$2"
+    inside "$1" sh -c "$2" 2>&1 || :
+}
+# service NAME COMMAND: the same as www-data.
+service() {
+    printf '%s%s, www-data$%s %s\n' "$bold" "$1" "$plain" "$2"
+    inside "$1" setpriv --reuid 33 --regid 33 --clear-groups sh -c "$2" 2>&1 || :
 }
 inside() (
     group=$hierarchy/devlxdfs-demo-$$-$1
@@ -107,43 +113,55 @@ inside() (
     echo 0 >"$group/cgroup.procs"
     exec nsenter --target "$first" --mount --pid --uts --ipc --wdns=/ "$@"
 )
-ask() { guest "$1" curl -s --unix-socket /dev/lxd/sock "http://lxd$2"; }
 
-say "Two guests, each a process in namespaces and a cgroup. The record says which cgroup is which guest:"
+say "Two guests. A record says which cgroup is which guest; the guest gets its directory at /dev/lxd:"
+host devlxdfs create web1 --cgroup "/devlxdfs-demo-$$-web1" -c user.role=frontend
+host devlxdfs create web2 --cgroup "/devlxdfs-demo-$$-web2" -c user.role=database -c user.db=secret
 boot web1
 boot web2
-host devlxdfs create web1 --cgroup "/devlxdfs-demo-$$-web1" -c user.role=frontend
-host devlxdfs create web2 --cgroup "/devlxdfs-demo-$$-web2" -c user.role=database -c user.password=secret
+host ls "$tmp/run/tree"
+
+say "What a guest finds there:"
+guest web1 'ls -l /dev/lxd'
+guest web1 'ls /dev/lxd/config'
 
 say "A guest reads a key. It does not say who it is; the kernel does:"
-ask web1 /1.0/config/user.role
+guest web1 'cat /dev/lxd/config/user.role'
 echo
 
-say "The host changes it; the next request sees the new value:"
+say "The host changes it; the next read sees the new value:"
 host devlxdfs config set web1 user.role=backend
-ask web1 /1.0/config/user.role
+guest web1 'cat /dev/lxd/config/user.role'
 echo
 
-say "The other guest has a password. It is there for that guest:"
-ask web2 /1.0/config/user.password
+say "The other guest has a password. It is there for that guest and for nobody else:"
+guest web2 'cat /dev/lxd/config/user.db'
 echo
-say "... and for nobody else:"
-ask web1 /1.0/config/user.password
-ask web1 /1.0/config
-guest web1 setpriv --reuid 1000 --regid 1000 --clear-groups \
-    curl -s --unix-socket /dev/lxd/sock http://lxd/1.0/config/user.role
-host curl -s --unix-socket "$tmp/run/sock" http://lxd/1.0/config/user.role
+guest web1 'cat /dev/lxd/config/user.db'
+
+say "Inside, it is root's, until the host says who else may read it:"
+service web2 'cat /dev/lxd/config/user.db'
+host devlxdfs files set web2 config/user.db 0440 0:33
+service web2 'cat /dev/lxd/config/user.db'
+echo
+guest web2 'ls -l /dev/lxd/config'
 
 say "The guest says that it is ready; the host knows:"
-guest web1 curl -s --unix-socket /dev/lxd/sock -X PATCH -d '{"state":"Ready"}' http://lxd/1.0
+guest web1 'echo Ready > /dev/lxd/state'
 host devlxdfs list
+
+say "The same over HTTP, for programs that speak the DevLXD API, on a socket in the same directory:"
+guest web1 'curl -s --unix-socket /dev/lxd/sock http://lxd/1.0/config/user.role'
+echo
+guest web1 'curl -s --unix-socket /dev/lxd/sock http://lxd/1.0/config/user.db'
+host curl -s --unix-socket "$tmp/run/sock" http://lxd/1.0/config/user.role
 
 if [ -e /usr/lib/python3/dist-packages/cloudinit/sources/DataSourceLXD.py ]; then
     say "cloud-init, as Debian ships it, takes its data from the same socket:"
     printf '#cloud-config\npackages: [nginx]\n' >"$tmp/user-data"
     printf '%shost#%s devlxdfs config set web1 cloud-init.user-data - <user-data\n' "$bold" "$plain"
     devlxdfs config set web1 cloud-init.user-data - <"$tmp/user-data"
-    guest web1 /usr/bin/python3 -m cloudinit.sources.DataSourceLXD
+    guest web1 '/usr/bin/python3 -m cloudinit.sources.DataSourceLXD'
 fi
 
-say "That was all: guests, daemon and directory are gone now."
+say "That was all: guests, daemon, mount and directory are gone now."

@@ -10,11 +10,6 @@
  * connect time) must then be the host uid of that guest's root; of a thread none
  * is asked, modes decide. Answers are cached by cgroup id, which the kernel never
  * reuses, in a bounded cache that is dropped when claims change.
- * socket (later also a FUSE request). Steps: pidfd of the peer, its cgroup id,
- * the path of that cgroup, the longest path with valid claims that is it or an
- * ancestor, by whole components; then the peer's uid (at connect time) must be
- * the host uid of that guest's root. Answers are cached by cgroup id, which the
- * kernel never reuses, in a bounded cache that is dropped when claims change.
  * On a listener that one instance alone was given only the uid is asked.
  *
  * Ways, newest first; each call that a kernel lacks falls back alone:
@@ -90,9 +85,6 @@ int identity_thread(struct identity *id, pid_t tid, uid_t uid, struct instance *
 		    uint64_t *ret_claimed_id);
 
 /*
- * Asks again for a connection decided earlier, from its cgroup, when claims
- * have changed since: the same instance must still own it. Cheap when nothing
- * changed. Returns 0, IDENTITY_E_UNKNOWN or IDENTITY_E_CONFLICT.
  * Who is on the other end of @fd, accepted on the listener of @i alone (http_listen()): whoever holds
  * that socket is @i while a record in force says match.mount and the peer's uid (at connect time) is the
  * record's root, 0 when it names none. Weaker than identity_peer(), for who may have been handed the

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A source whose instances show what the test says
+ */
+#include "fakes.h"
+
+#include "core/lock.h"
+
+struct source_view {
+	struct fake *fake;
+	unsigned refs; /* under fake::lock */
+	size_t n;
+	struct fake_item items[];
+};
+
+static char *copy_text(const char *text, size_t len)
+{
+	char *copy = text ? malloc(len + 1) : NULL;
+
+	if (copy)
+		*(char *)mempcpy(copy, text, len) = '\0';
+	return copy;
+}
+
+static struct source_view *new_view(struct fake *f, const struct fake_item *items)
+{
+	struct source_view *v;
+	size_t n = 0;
+
+	while (items[n].kind != FAKE_END)
+		n++;
+	v = calloc(1, sizeof(*v) + n * sizeof(*items));
+	if (!v)
+		abort();
+	v->fake = f;
+	v->refs = 1;
+	v->n = n;
+	for (size_t i = 0; i < n; i++) {
+		struct fake_item item = items[i];
+
+		if (item.value && !item.len)
+			item.len = strlen(item.value);
+		item.key = copy_text(item.key, item.key ? strlen(item.key) : 0);
+		item.device = copy_text(item.device, item.device ? strlen(item.device) : 0);
+		item.value = copy_text(item.value, item.len);
+		v->items[i] = item;
+	}
+	f->n_views++;
+	return v;
+}
+
+/* With the lock held. */
+static void drop_view(struct source_view *v)
+{
+	if (!v || --v->refs > 0)
+		return;
+	v->fake->n_views--;
+	for (size_t i = 0; i < v->n; i++) {
+		free((char *)v->items[i].key);
+		free((char *)v->items[i].device);
+		free((char *)v->items[i].value);
+	}
+	free(v);
+}
+
+static void view_unref(struct source_view *v)
+{
+	LOCK_HOLD(&v->fake->lock);
+
+	drop_view(v);
+}
+
+static struct fake_instance *get(struct fake *f, const char *name)
+{
+	for (size_t i = 0; i < FAKES_MAX; i++) {
+		struct fake_instance *at = &f->instances[i];
+
+		if (!at->instance)
+			at->instance = instance_new(name);
+		if (streq(instance_name(at->instance), name))
+			return at;
+	}
+	abort();
+}
+
+struct fake_instance *fake_get(struct fake *f, const char *name)
+{
+	LOCK_HOLD(&f->lock);
+
+	return get(f, name);
+}
+
+static void set_view(struct fake *f, const char *name, struct source_view *v, bool is_there)
+{
+	struct fake_instance *at = get(f, name);
+
+	drop_view(at->view);
+	at->view = v;
+	at->is_there = is_there;
+}
+
+void fake_show(struct fake *f, const char *name, const struct fake_item *items)
+{
+	LOCK_HOLD(&f->lock);
+
+	set_view(f, name, new_view(f, items), true);
+}
+
+void fake_hide(struct fake *f, const char *name)
+{
+	LOCK_HOLD(&f->lock);
+
+	set_view(f, name, NULL, true);
+}
+
+void fake_remove(struct fake *f, const char *name)
+{
+	LOCK_HOLD(&f->lock);
+
+	set_view(f, name, NULL, false);
+}
+
+static struct instance *find(void *ctx, const char *name)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	for (size_t i = 0; i < FAKES_MAX && f->instances[i].instance; i++) {
+		struct fake_instance *at = &f->instances[i];
+
+		if (at->is_there && streq(instance_name(at->instance), name))
+			return instance_ref(at->instance);
+	}
+	return NULL;
+}
+
+static struct instance *remember(void *ctx, const char *name)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	return instance_ref(get(f, name)->instance);
+}
+
+static int each(void *ctx, source_each each_name, void *arg)
+{
+	struct fake *f = ctx;
+	int r = 0;
+
+	for (size_t i = 0; i < FAKES_MAX && r == 0; i++)
+		if (f->instances[i].instance && f->instances[i].is_there)
+			r = each_name(arg, instance_name(f->instances[i].instance), true);
+	return r;
+}
+
+/* With the lock held. */
+static struct fake_instance *of(struct fake *f, const struct instance *i)
+{
+	for (size_t n = 0; n < FAKES_MAX; n++)
+		if (f->instances[n].instance == i)
+			return &f->instances[n];
+	abort();
+}
+
+static struct source_view *view(void *ctx, struct instance *i)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+	struct source_view *v = of(f, i)->view;
+
+	if (v)
+		v->refs++;
+	return v;
+}
+
+static int each_key(struct source_view *v, source_each each_name, void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < v->n && r == 0; i++)
+		if (v->items[i].kind == FAKE_KEY || v->items[i].kind == FAKE_UNLISTED)
+			r = each_name(arg, v->items[i].key, v->items[i].kind == FAKE_KEY);
+	return r;
+}
+
+/* Items of one device stand together. */
+static int each_device(struct source_view *v, source_each each_name, void *arg)
+{
+	const char *last = "";
+	int r = 0;
+
+	for (size_t i = 0; i < v->n && r == 0; i++) {
+		if (v->items[i].kind != FAKE_DEVICE || streq(v->items[i].device, last))
+			continue;
+		last = v->items[i].device;
+		r = each_name(arg, last, true);
+	}
+	return r;
+}
+
+static int each_device_key(struct source_view *v, const char *device, source_each each_name,
+			   void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < v->n && r == 0; i++)
+		if (v->items[i].kind == FAKE_DEVICE && v->items[i].key &&
+		    streq(v->items[i].device, device))
+			r = each_name(arg, v->items[i].key, true);
+	return r;
+}
+
+static int give(const struct fake_item *item, struct source_bytes *ret)
+{
+	*ret = (struct source_bytes){.at = item->value, .len = item->len};
+	return 0;
+}
+
+static int key(struct source_view *v, const char *name, struct source_bytes *ret)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if ((v->items[i].kind == FAKE_KEY || v->items[i].kind == FAKE_UNLISTED) &&
+		    streq(v->items[i].key, name))
+			return give(&v->items[i], ret);
+	return SOURCE_E_ABSENT;
+}
+
+static int device_key(struct source_view *v, const char *device, const char *name,
+		      struct source_bytes *ret)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->items[i].kind == FAKE_DEVICE && v->items[i].key &&
+		    streq(v->items[i].device, device) && streq(v->items[i].key, name))
+			return give(&v->items[i], ret);
+	return SOURCE_E_ABSENT;
+}
+
+static int text(void *ctx, struct source_view *v, enum source_text which, struct source_bytes *ret)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->items[i].kind == FAKE_TEXT && v->items[i].which == which)
+			return give(&v->items[i], ret);
+	return SOURCE_E_ABSENT;
+}
+
+static struct timespec written(const struct source_view *v)
+{
+	return (struct timespec){1000, 5};
+}
+
+static bool has_socket(const struct source_view *v, bool *ret_is_own)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		*ret_is_own = v->items[i].kind == FAKE_OWN_SOCKET;
+		if (*ret_is_own || v->items[i].kind == FAKE_SOCKET)
+			return true;
+	}
+	return false;
+}
+
+static int check(void *ctx, struct instance *i, const struct source_caller *caller,
+		 uint64_t *ret_run)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	*ret_run = of(f, i)->run;
+	if (caller->tid == FAKE_STRANGER)
+		return SOURCE_E_DENIED;
+	return caller->tid == FAKE_HOST ? SOURCE_E_HOST : 0;
+}
+
+static void refresh_owner(void *ctx, struct instance *i, struct source_owner *owner)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	if (of(f, i)->owner.is_known)
+		*owner = of(f, i)->owner;
+}
+
+static struct source_ids *ids(void *ctx, struct instance *i)
+{
+	return NULL;
+}
+
+static void free_ids(struct source_ids *i)
+{
+}
+
+static bool rule(const struct source_view *v, const struct source_ids *i,
+		 const struct source_owner *owner, const char *path, mode_t *ret_mode,
+		 uid_t *ret_uid, gid_t *ret_gid)
+{
+	for (size_t n = 0; n < v->n; n++) {
+		const struct fake_item *item = &v->items[n];
+
+		if (item->kind != FAKE_RULE || !streq(item->key, path))
+			continue;
+		*ret_mode = item->mode;
+		*ret_uid = *ret_gid = item->id;
+		return true;
+	}
+	return false;
+}
+
+static const char *state(void *ctx, struct instance *i)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	return of(f, i)->is_ready ? "Ready" : "Started";
+}
+
+static int set_state(void *ctx, struct instance *i, bool ready)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	of(f, i)->is_ready = ready;
+	return 0;
+}
+
+void fake_init(struct fake *f)
+{
+	static const struct source_ops ops = {
+		.find = find,
+		.remember = remember,
+		.each = each,
+		.view = view,
+		.view_unref = view_unref,
+		.each_key = each_key,
+		.each_device = each_device,
+		.each_device_key = each_device_key,
+		.key = key,
+		.device_key = device_key,
+		.text = text,
+		.written = written,
+		.has_socket = has_socket,
+		.check = check,
+		.refresh_owner = refresh_owner,
+		.ids = ids,
+		.free_ids = free_ids,
+		.rule = rule,
+		.state = state,
+		.set_state = set_state,
+	};
+
+	*f = (struct fake){.source = {&ops, f}, .lock = PTHREAD_MUTEX_INITIALIZER};
+}
+
+int fake_finish(struct fake *f)
+{
+	for (size_t i = 0; i < FAKES_MAX; i++) {
+		drop_view(f->instances[i].view);
+		instance_unref(f->instances[i].instance);
+	}
+	pthread_mutex_destroy(&f->lock);
+	return f->n_views == 0 ? 0 : -1;
+}

@@ -168,16 +168,25 @@ static void tell_stale(const struct compared *c, const struct index_node *n)
 	c->changes->stale(c->changes->arg, c->old, n);
 }
 
-/* All that was shown below the directory @dir of the old one is gone. */
-static void all_stale(const struct compared *c, const struct index_node *dir)
+/* @n of the old one is gone, with all below. */
+static void gone(const struct compared *c, const struct index_node *n)
 {
-	for (uint32_t i = 0; i < dir->n_children; i++) {
-		const struct index_node *n = &c->old->nodes[dir->first + i];
+	tell_stale(c, n);
+	if (tree_row(n->row)->kind != TREE_DIRECTORY)
+		return;
+	for (uint32_t i = 0; i < n->n_children; i++)
+		gone(c, &c->old->nodes[n->first + i]);
+}
 
-		tell_stale(c, n);
-		if (tree_row(n->row)->kind == TREE_DIRECTORY)
-			all_stale(c, n);
-	}
+/* @n is new, with all below. The kernel may remember a directory from an earlier time. */
+static void come(const struct compared *c, struct index_node *n)
+{
+	n->changed_ns = c->now_ns;
+	if (tree_row(n->row)->kind != TREE_DIRECTORY)
+		return;
+	for (uint32_t i = 0; i < n->n_children; i++)
+		come(c, &c->new->nodes[n->first + i]);
+	c->changes->listing(c->changes->arg, c->new, n);
 }
 
 static void compare_directory(const struct compared *c, const struct index_node *old_dir,
@@ -194,8 +203,8 @@ static bool compare_nodes(const struct compared *c, const struct index_node *old
 			compare_directory(c, old, new);
 		return true;
 	}
-	new->changed_ns = c->now_ns;
-	tell_stale(c, old);
+	gone(c, old);
+	come(c, new);
 	return false;
 }
 
@@ -217,13 +226,10 @@ static void compare_directory(const struct compared *c, const struct index_node 
 			is_same &= compare_nodes(c, o, n);
 		if (order == 0 && was_shown && !shown)
 			tell_stale(c, o);
-		if (order < 0) {
-			tell_stale(c, o);
-			if (tree_row(o->row)->kind == TREE_DIRECTORY)
-				all_stale(c, o);
-		}
+		if (order < 0)
+			gone(c, o);
 		if (order > 0)
-			n->changed_ns = c->now_ns;
+			come(c, n);
 		is_same &= order == 0;
 		i += order <= 0;
 		j += order >= 0;

@@ -44,6 +44,8 @@ struct inval {
 	unsigned n_threads;
 	uint64_t last_ticket;
 	bool is_stopping;
+	bool is_abandoned; /* by inval_free(): whom done() would tell may be gone */
+	unsigned n_in_done;
 	bool has_idle_work;
 	bool (*idle)(void *ctx);
 	void *ctx;
@@ -135,10 +137,13 @@ bool inval_knows(struct inval *v, uint64_t id)
 static void finish(struct inval *v, struct inval_batch *b)
 {
 	DL_DELETE(v->unfinished, b);
+	v->n_in_done++;
 	pthread_cond_broadcast(&v->finished_cond);
 	pthread_mutex_unlock(&v->lock);
 	b->done(b);
 	pthread_mutex_lock(&v->lock);
+	v->n_in_done--;
+	pthread_cond_broadcast(&v->finished_cond);
 }
 
 /* @us as of now_us(), which is the clock of the conditions, too. */
@@ -240,6 +245,8 @@ static void serve_lane(struct inval_thread *t)
 		(void)tell_entry(v, &b->entries[i]);
 	pthread_mutex_lock(&v->lock);
 	t->busy_since_us = 0;
+	if (v->is_abandoned)
+		return;
 	lane->is_in_flight = false;
 	if (lane->waiting) {
 		DL_APPEND(v->ready, lane);
@@ -330,17 +337,19 @@ int inval_new(int fuse_fd, bool (*idle)(void *ctx), void *ctx, struct inval **re
 	return r;
 }
 
-/* Waits for the pool's end, but not for long. Whether it came. */
+/* Waits for the pool's end, but not for long for what the kernel holds. Whether it came. */
 static bool pool_has_ended(struct inval *v)
 {
 	struct timespec deadline;
 	LOCK_HOLD(&v->lock);
 
 	deadline_at(now_us() + END_US, &deadline);
-	while (v->n_threads > 0)
+	while (v->n_threads > 0 && !v->is_abandoned)
 		if (pthread_cond_timedwait(&v->finished_cond, &v->lock, &deadline) != 0)
-			return false;
-	return true;
+			v->is_abandoned = v->n_threads > 0;
+	while (v->n_in_done > 0)
+		pthread_cond_wait(&v->finished_cond, &v->lock);
+	return !v->is_abandoned;
 }
 
 struct inval *inval_free(struct inval *v)

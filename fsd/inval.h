@@ -58,7 +58,7 @@ void inval_wake(struct inval *v);
 
 /*
  * Ends the threads, except those that the kernel holds, which nothing can end but the guest; with those the memory
- * stays. What was not told stays untold. NULL-safe; always NULL.
+ * stays, and done() is not called any more. What was not told stays untold. NULL-safe; always NULL.
  */
 struct inval *inval_free(struct inval *v);
 DEFINE_CLEANUP(struct inval *, inval_free);

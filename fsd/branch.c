@@ -105,13 +105,25 @@ static struct branch_opened *find_opened(const struct branch *b, uint64_t id)
 	return o;
 }
 
+static struct branch_kept *find_kept(const struct branch *b, uint64_t id)
+{
+	struct branch_kept *k;
+
+	DL_FOREACH (b->kept, k)
+		if (k->id == id)
+			return k;
+	return NULL;
+}
+
 /* Keeps the content @n of @x for those who have it open. Without memory, or when it is too large, they get ESTALE. */
 static void keep(struct branch *b, const struct index *x, const struct index_node *n)
 {
 	_cleanup_(source_bytes_finish) struct source_bytes value = {0};
 	struct branch_kept *k;
 
-	if (n->size > BRANCH_KEPT_MAX || index_read(x, n, &value) != 0)
+	/* One that was kept, and came back meanwhile, is the same. */
+	if (n->size > BRANCH_KEPT_MAX || find_kept(b, index_id(x, n)) ||
+	    index_read(x, n, &value) != 0)
 		return;
 	k = malloc(sizeof(*k) + value.len);
 	if (!k)
@@ -402,16 +414,16 @@ int branch_count_open(struct branch *b, uint64_t id)
 void branch_count_close(struct branch *b, uint64_t id)
 {
 	struct branch_opened *o = find_opened(b, id);
-	struct branch_kept *k, *next;
+	struct branch_kept *k;
 
 	/* What an earlier worker opened is not known here. */
 	if (!o || --o->n > 0)
 		return;
 	HASH_DEL(b->opened, o);
 	free(o);
-	DL_FOREACH_SAFE (b->kept, k, next)
-		if (k->id == id)
-			drop_kept(b, k);
+	k = find_kept(b, id);
+	if (k)
+		drop_kept(b, k);
 }
 
 /* With the lock held and the index current. */
@@ -446,8 +458,8 @@ int branch_open(struct branch *b, uint64_t id, pid_t tid, bool writes, enum tree
 		r = writes ? -EROFS : -ESTALE;
 	}
 	if (b->retries && branch_take_reserved(b, id, tid)) {
-		if (n)
-			branch_count_close(b, id); /* counted twice */
+		if (n || writes)
+			branch_count_close(b, id); /* counted twice, or not opened */
 		else
 			r = 0;
 	}
@@ -464,15 +476,11 @@ void branch_close(struct branch *b, uint64_t id)
 struct branch_kept *branch_find_kept(struct branch *b, uint64_t id)
 {
 	LOCK_HOLD(&b->lock);
-	struct branch_kept *k;
+	struct branch_kept *k = find_kept(b, id);
 
-	DL_FOREACH (b->kept, k) {
-		if (k->id != id)
-			continue;
+	if (k)
 		k->refs++;
-		return k;
-	}
-	return NULL;
+	return k;
 }
 
 bool branch_keeps_listing(struct branch *b, const struct index *x, const struct index_node *n)

@@ -117,15 +117,30 @@ static inline size_t kernel_n_told(void)
 	return kernel.n_told;
 }
 
-/* How often @name in the directory @id was told, or ("") the node @id. */
-static inline unsigned kernel_n_told_of(uint64_t id, const char *name)
+static inline unsigned kernel_count_(uint64_t id, const char *name)
 {
 	unsigned n = 0;
-	LOCK_HOLD(&kernel.lock);
 
 	for (size_t i = 0; i < kernel.n_told; i++)
 		n += kernel.told[i].id == id && streq(kernel.told[i].name, name);
 	return n;
+}
+
+/* How often @name in the directory @id was told, or ("") the node @id. */
+static inline unsigned kernel_n_told_of(uint64_t id, const char *name)
+{
+	LOCK_HOLD(&kernel.lock);
+
+	return kernel_count_(id, name);
+}
+
+/* Waits until that was told. */
+static inline void kernel_wait_told(uint64_t id, const char *name)
+{
+	LOCK_HOLD(&kernel.lock);
+
+	while (kernel_count_(id, name) == 0)
+		pthread_cond_wait(&kernel.changed, &kernel.lock);
 }
 
 /* Takes apart what must be exactly a notification. */
@@ -184,10 +199,10 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 		pthread_cond_wait(&kernel.changed, &kernel.lock);
 		kernel.n_inside--;
 	}
-	pthread_cond_broadcast(&kernel.changed);
 	if (kernel.n_told == KERNEL_TOLD_MAX)
 		abort();
 	kernel.told[kernel.n_told++] = told;
+	pthread_cond_broadcast(&kernel.changed);
 	if (!kernel_has_(kernel.unknown, ARRAY_SIZE(kernel.unknown), told.id))
 		return iov[0].iov_len;
 	errno = ENOENT;

@@ -325,8 +325,7 @@ static void test_end_with_some_waiting(void **state)
 		inval_submit(v, new_batch(&held, i, 1000 + i, 11, "a"));
 	kernel_wait_inside(1);
 	for (unsigned i = 0; i < 10; i++)
-		while (kernel_n_told_of(1000 + i, "") == 0)
-			sched_yield();
+		kernel_wait_told(1000 + i, "");
 	kernel_let_go(11);
 	assert_null(inval_free(v));
 	assert_int_equal(n_all_done(), 10);

@@ -58,6 +58,7 @@ struct branch {
 	pthread_mutex_t lock; /* of all below */
 	struct index *
 		index; /* NULL until somebody asks, and again once the kernel has forgotten all of it */
+	unsigned n_telling; /* changes that the kernel has not been told of, or not of all */
 	struct source_owner owner;
 	bool wants_own_socket, is_own_socket_bound;
 	struct branch_opened *opened;

@@ -203,7 +203,11 @@ static void add_directories(struct change *c, const struct index *x)
 static void batch_done(struct inval_batch *batch)
 {
 	struct branch *b = batch->arg;
+	{
+		LOCK_HOLD(&b->lock);
 
+		b->n_telling--;
+	}
 	branch_set_untold(b);
 	inval_batch_free(batch);
 	branch_unref(b);
@@ -258,6 +262,7 @@ static int replace(struct branch *b, struct index *x)
 	b->index = x;
 	prune_listings(b);
 	b->refs++;
+	b->n_telling++;
 	c.batch->arg = b;
 	inval_submit(b->all->inval, c.batch);
 	return 0;

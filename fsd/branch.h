@@ -60,13 +60,15 @@ int branches_new(const struct branches_options *options, struct branches **ret);
 struct branches *branches_free(struct branches *all); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct branches *, branches_free);
 
-/* The branch of the instance @name, made if that has something to show; NULL when not, or without memory. A reference. */
+/* The branch of the instance @name, made if there is that one; NULL when not, or without memory. A reference. */
 struct branch *branches_get(struct branches *all, const char *name);
 /* By the serial, the first part of its nodes' ids. A reference, or NULL. */
 struct branch *branches_find(struct branches *all, uint32_t serial);
 
 /* The instance @name has changed, come or gone. */
 void branches_changed(struct branches *all, const char *name);
+/* The kernel has forgotten the directory of the instance @serial, and with it all below. */
+void branches_forgotten(struct branches *all, uint32_t serial);
 /* The socket for all is bound now. */
 void branches_socket_bound(struct branches *all);
 /* An instance's own socket is served now, or not any more. Whether it wants to have one: else it is to be taken away. */
@@ -126,5 +128,5 @@ struct branch_kept *branch_find_kept(struct branch *b, uint64_t id);
  */
 bool branch_keeps_listing(struct branch *b, const struct index *x, const struct index_node *n);
 
-/* The kernel has forgotten the instance's directory, and with it all below. */
+/* Drops what there is only while the kernel remembers the instance's directory. */
 void branch_forgotten(struct branch *b);

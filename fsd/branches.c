@@ -87,8 +87,12 @@ static struct branch *make(struct branches *all, struct instance *i)
 	if (r < 0)
 		log_error("cannot write published/%s.json, so it gets no directory: %s",
 			  instance_name(i), strerror(-r));
-	if (r < 0 || !add(all, b))
+	if (r < 0)
 		return branch_unref(b);
+	if (!add(all, b)) {
+		told_remove(all->told_fd, instance_name(i));
+		return branch_unref(b);
+	}
 	shared->last_serial = serial;
 	return b;
 }
@@ -119,18 +123,21 @@ void branch_set_untold(struct branch *b)
 	inval_wake(all->inval);
 }
 
-static bool is_member(struct branches *all, const struct branch *b)
+/* Writes its file, unless it was forgotten, which removes that. Returns 0 or -errno. */
+static int tell(struct branches *all, const struct branch *b, const struct index *x)
 {
 	LOCK_HOLD_SHARED(&all->lock);
 
-	return find(all, b->serial) == b;
+	if (find(all, b->serial) != b)
+		return 0;
+	return told_save(all->told_fd, all->options.shared->mount_id, instance_name(b->instance),
+			 b->serial, x);
 }
 
 /* Writes one of the files that are to be written. Whether there was one. */
 static bool tell_one(void *ctx)
 {
 	struct branches *all = ctx;
-	const char *mount_id = all->options.shared->mount_id;
 	_cleanup_(index_unrefp) struct index *x = NULL;
 	_cleanup_(branch_unrefp) struct branch *b = NULL;
 	{
@@ -145,28 +152,15 @@ static bool tell_one(void *ctx)
 	{
 		LOCK_HOLD(&b->lock);
 
-		x = index_ref(b->index);
+		/* While something is being told, the file says what was told before; the last of it comes here again. */
+		x = b->n_telling == 0 ? index_ref(b->index) : NULL;
 	}
-	/* One that is restored is on file; one that was forgotten needs none. */
-	if (x && x->source && is_member(all, b) &&
-	    told_save(all->told_fd, mount_id, instance_name(b->instance), b->serial, x) < 0)
+	/* One that is restored is on file; what the kernel has forgotten needs not be. */
+	if (x && x->source && tell(all, b, x) < 0)
 		log_warn("cannot write published/%s.json, ignoring: another worker would tell the "
 			 "kernel more than it need",
 			 instance_name(b->instance));
 	return true;
-}
-
-/* The name is gone and the kernel remembers nothing of it: so can we. */
-static void forget(struct branches *all, struct branch *b)
-{
-	LOCK_HOLD_ALONE(&all->lock);
-
-	if (find(all, b->serial) != b)
-		return;
-	HASH_DELETE(hh, all->by_serial, b);
-	HASH_DELETE(hh_name, all->by_name, b);
-	told_remove(all->told_fd, instance_name(b->instance));
-	branch_unref(b);
 }
 
 static bool is_gone(struct branches *all, const struct branch *b)
@@ -176,6 +170,19 @@ static bool is_gone(struct branches *all, const struct branch *b)
 
 	instance_unref(i);
 	return !i;
+}
+
+/* If the name is gone and the kernel remembers nothing of it, so do we. */
+static void forget_if_gone(struct branches *all, struct branch *b)
+{
+	LOCK_HOLD_ALONE(&all->lock);
+
+	if (find(all, b->serial) != b || !is_gone(all, b) || branch_is_known(b))
+		return;
+	HASH_DELETE(hh, all->by_serial, b);
+	HASH_DELETE(hh_name, all->by_name, b);
+	told_remove(all->told_fd, instance_name(b->instance));
+	branch_unref(b);
 }
 
 void branches_changed(struct branches *all, const char *name)
@@ -199,8 +206,18 @@ void branches_changed(struct branches *all, const char *name)
 	if (!b)
 		return;
 	branch_changed(b);
-	if (is_gone(all, b) && !branch_is_known(b))
-		forget(all, b);
+	forget_if_gone(all, b);
+}
+
+void branches_forgotten(struct branches *all, uint32_t serial)
+{
+	_cleanup_(branch_unrefp) struct branch *b = branches_find(all, serial);
+
+	/* It may have been looked up again meanwhile. */
+	if (!b || branch_is_known(b))
+		return;
+	branch_forgotten(b);
+	forget_if_gone(all, b);
 }
 
 /* References to all. NULL = no memory. */
@@ -232,11 +249,12 @@ static void for_all(struct branches *all, void (*each)(void *arg, struct branch 
 static void change_one(void *arg, struct branch *b)
 {
 	branch_changed(b);
+	forget_if_gone(arg, b);
 }
 
 void branches_socket_bound(struct branches *all)
 {
-	for_all(all, change_one, NULL);
+	for_all(all, change_one, all);
 }
 
 bool branches_own_socket(struct branches *all, uint32_t serial, bool is_bound)
@@ -301,6 +319,9 @@ static int take_up(void *arg, const char *name, uint32_t serial, struct index **
 	instance_unref(i);
 	if (!b || !add(all, b))
 		return -ENOMEM;
+	/* A worker can die between writing the file and counting it. */
+	if (all->options.shared->last_serial < serial)
+		all->options.shared->last_serial = serial;
 	if (*index)
 		branch_restore(b, steal_ptr(index));
 	return 0;
@@ -332,7 +353,7 @@ int branches_new(const struct branches_options *options, struct branches **ret)
 		r = s->ops->each(s->ctx, want_sockets, all);
 	if (r < 0)
 		return r;
-	for_all(all, change_one, NULL);
+	for_all(all, change_one, all);
 	*ret = steal_ptr(&all);
 	return 0;
 }

@@ -188,11 +188,6 @@ int node_entry(const struct node *n, struct fuse_entry_param *ret)
 
 void node_forgotten(struct branches *all, uint64_t id)
 {
-	_cleanup_(branch_unrefp) struct branch *b = NULL;
-
-	if ((id & TREE_LOW_MASK) != TREE_TOP_LOW)
-		return;
-	b = branches_find(all, tree_serial(id));
-	if (b)
-		branch_forgotten(b);
+	if ((id & TREE_LOW_MASK) == TREE_TOP_LOW)
+		branches_forgotten(all, tree_serial(id));
 }

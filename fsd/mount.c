@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 
 /* In fuse_init_out::flags2. */
 #define FLAG2_PASSTHROUGH (UINT32_C(1) << (37 - 32)) /* 6.9 */
@@ -37,40 +38,6 @@
 
 #define HANDSHAKE_MS 10000
 
-/* A mount point as mountinfo spells it: its white space and backslashes in octal. False: too long. */
-static bool is_at(const char *spelled, const char *path)
-{
-	for (; *spelled && *path; path++) {
-		unsigned char c = (unsigned char)*spelled++;
-
-		if (c == '\\' && spelled[0] && spelled[1] && spelled[2]) {
-			c = (unsigned char)((spelled[0] - '0') << 6 | (spelled[1] - '0') << 3 |
-					    (spelled[2] - '0'));
-			spelled += 3;
-		}
-		if (c != (unsigned char)*path)
-			return false;
-	}
-	return !*spelled && !*path;
-}
-
-/*
- * One line of mountinfo(5): ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE ... Cuts it up in place. False:
- * it is not one.
- */
-static bool take_apart(char *line, char **ret_point, char **ret_type)
-{
-	char *rest = line, *field = NULL;
-
-	for (int i = 0; i < 5; i++)
-		field = strsep(&rest, " ");
-	*ret_point = field;
-	while ((field = strsep(&rest, " ")) && !streq(field, "-"))
-		continue;
-	*ret_type = field ? strsep(&rest, " ") : NULL;
-	return *ret_point && *ret_type;
-}
-
 /* How many of ours are mounted at @path, or -errno. */
 static int count_mounts(const char *path)
 {
@@ -82,10 +49,10 @@ static int count_mounts(const char *path)
 	if (!f)
 		return -errno;
 	while (getline(&line, &size, f) >= 0) {
-		char *point, *type;
+		struct mountinfo m;
 
-		if (take_apart(line, &point, &type) && is_at(point, path) &&
-		    streq(type, MOUNT_TYPE))
+		if (mountinfo_parse(line, &m) == 0 && streq(m.point, path) &&
+		    streq(m.type, MOUNT_TYPE))
 			n++;
 	}
 	return n;

@@ -18,47 +18,11 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/mountinfo.h"
 #include "base/text.h"
 #include "core/process.h"
 
 #define PROCS_SIZE (64 * 1024) /* of one cgroup.procs: several thousand processes */
-
-/* Decodes the kernel's \ooo in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (const char *p = s; *p; to++) {
-		if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' &&
-		    p[3] >= '0' && p[3] <= '7') {
-			*to = (char)((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0'));
-			p += 4;
-		} else {
-			*to = *p++;
-		}
-	}
-	*to = '\0';
-}
-
-/*
- * The mount point in a line of mountinfo (cut up by this) when it is the whole of a cgroup2
- * hierarchy: "ID PARENT MAJ:MIN ROOT WHERE OPTIONS [TAGS...] - TYPE SOURCE OPTIONS".
- */
-static char *mount_point(char *line)
-{
-	char *fields[6], *field;
-
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		if (!(fields[i] = strsep(&line, " ")))
-			return NULL;
-	while ((field = strsep(&line, " ")) && !streq(field, "-"))
-		;
-	field = strsep(&line, " ");
-	if (!field || !streq(field, "cgroup2") || !streq(fields[3], "/"))
-		return NULL;
-	unescape(fields[4]);
-	return fields[4];
-}
 
 /* Opens @where if that is what one sees there: a later mount may hide it. */
 static int open_hierarchy(const char *where)
@@ -80,12 +44,16 @@ int cgroup_open_root(char **ret_where)
 	if (!mounts)
 		return -errno;
 	while (getline(&line, &size, mounts) >= 0) {
-		char *where = mount_point(line);
-		_cleanup_(closep) int fd = where ? open_hierarchy(where) : -1;
+		struct mountinfo m;
+		_cleanup_(closep) int fd = mountinfo_parse(line, &m) == 0 &&
+							   streq(m.type, "cgroup2") &&
+							   streq(m.root, "/")
+						   ? open_hierarchy(m.point)
+						   : -1;
 
 		if (fd < 0)
 			continue;
-		if (ret_where && !(*ret_where = strdup(where)))
+		if (ret_where && !(*ret_where = strdup(m.point)))
 			return -ENOMEM;
 		return steal_fd(&fd);
 	}

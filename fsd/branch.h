@@ -82,7 +82,7 @@ void branches_wait(struct branches *all, uint64_t patience_us,
 		   void (*stalled)(void *arg, const char *name), void *arg);
 
 struct branches_stats {
-	size_t n_branches, n_indexes, n_nodes, n_unnamed, n_kept_bytes;
+	size_t n_branches, n_indexes, n_nodes, n_kept_bytes;
 	unsigned n_stalled;
 };
 /* Counts over all. */

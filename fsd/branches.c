@@ -298,7 +298,6 @@ static void count_one(void *arg, struct branch *b)
 		return;
 	stats->n_indexes++;
 	stats->n_nodes += b->index->n_nodes;
-	stats->n_unnamed += b->index->n_unnamed;
 }
 
 void branches_count(struct branches *all, struct branches_stats *ret)

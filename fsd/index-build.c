@@ -11,7 +11,7 @@
 
 #include "index.h"
 
-#include "filename.h"
+#include "core/filename.h"
 #include "shared.h"
 
 /* Low parts of ids below are given to fixed nodes. */
@@ -123,10 +123,9 @@ static int add_child(struct draft *d, enum tree_row row, const char *name, const
 	struct index_node *n;
 	int r = 0;
 
-	if (strlen(name) > FILENAME_MAX_BYTES) {
-		d->index->n_unnamed++;
+	/* unnamed.h counts these. */
+	if (strlen(name) > FILENAME_MAX_BYTES)
 		return 0;
-	}
 	n = draft_append(d);
 	if (!n || buf_puts(&d->prefix, name) < 0)
 		return -ENOMEM;

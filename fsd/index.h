@@ -42,7 +42,6 @@ struct index {
 	_Atomic unsigned refs;
 	uint32_t serial;
 	uint32_t n_nodes;
-	uint32_t n_unnamed; /* keys that can have no file name */
 	bool is_hidden; /* nothing is shown: directories are there for those inside them, and empty */
 	bool is_socket_bound, is_own_socket_bound; /* as given */
 	const struct source *source;               /* NULL: it was restored, without contents */

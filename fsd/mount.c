@@ -92,17 +92,32 @@ static int read_init(int fd, struct shared *s)
 	return 0;
 }
 
+static struct fuse_init_in offer_of(const struct shared *s)
+{
+	struct fuse_init_in offer = {0};
+	size_t n = s->init_len - sizeof(struct fuse_in_header);
+
+	memcpy(&offer, s->init + sizeof(struct fuse_in_header),
+	       n < sizeof(offer) ? n : sizeof(offer));
+	return offer;
+}
+
+bool mount_has_resend(const struct shared *s)
+{
+	struct fuse_init_in offer = offer_of(s);
+
+	return (offer.flags & FUSE_INIT_EXT) && (offer.flags2 & FLAG2_HAS_RESEND);
+}
+
 /* What we agree to, of what the kernel offers. */
 static int answer_init(int fd, const struct shared *s)
 {
 	const struct fuse_in_header *head = (const void *)s->init;
-	struct fuse_init_in offer = {0};
+	struct fuse_init_in offer = offer_of(s);
 	struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .max_write = WRITE_MAX};
 	struct fuse_out_header reply = {.len = sizeof(reply) + sizeof(out), .unique = head->unique};
 	struct iovec parts[] = {{&reply, sizeof(reply)}, {&out, sizeof(out)}};
-	size_t n = s->init_len - sizeof(*head);
 
-	memcpy(&offer, s->init + sizeof(*head), n < sizeof(offer) ? n : sizeof(offer));
 	if (offer.major != FUSE_KERNEL_VERSION || offer.minor < 31)
 		return -EPROTO;
 	out.minor =

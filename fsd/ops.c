@@ -11,8 +11,8 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include "core/filename.h"
 #include "core/instance.h"
-#include "filename.h"
 #include "helper.h"
 #include "listing.h"
 #include "node.h"
@@ -55,19 +55,19 @@ static void fail(struct ops *o, fuse_req_t req, int r)
 	fuse_reply_err(req, error);
 }
 
-static void count(struct ops *o, struct branch *b)
-{
-	o->stats.n_requests++;
-	if (b)
-		instance_account(branch_instance(b))->n_tree_requests++;
-}
-
 /* Begins an operation on @id: its place, counted. Returns 0 or -errno. */
 static int begin(struct ops *o, fuse_ino_t id, struct node *ret)
 {
-	int r = node_find(o->branches, id, ret);
+	o->stats.n_requests++;
+	return node_find(o->branches, id, ret);
+}
 
-	count(o, ret->branch);
+/* As branch_check(). What the guest itself asks is counted as its own. */
+static int check(struct branch *b, const struct source_caller *caller)
+{
+	int r = branch_check(b, caller);
+
+	instance_account(branch_instance(b))->n_tree_requests += r == 0;
 	return r;
 }
 
@@ -77,9 +77,9 @@ static int begin_checked(struct ops *o, fuse_req_t req, fuse_ino_t id, struct no
 	struct source_caller caller = caller_of(req);
 	int found = node_find_owned(o->branches, id, caller.uid, ret), r = 0;
 
-	count(o, ret->branch);
+	o->stats.n_requests++;
 	if (ret->branch)
-		r = branch_check(ret->branch, &caller);
+		r = check(ret->branch, &caller);
 	if (r == SOURCE_E_DENIED && found == 0 && ret->index && ret->index->is_hidden)
 		r = 0;
 	return r == 0 || r == SOURCE_E_HOST ? found : r;
@@ -218,12 +218,12 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	enum tree_row row;
 	int r;
 
-	count(o, b);
+	o->stats.n_requests++;
 	if (!b) {
 		fail(o, req, -ESTALE);
 		return;
 	}
-	r = branch_check(b, &caller);
+	r = check(b, &caller);
 	if (r == 0 || (r == SOURCE_E_HOST && !writes))
 		r = branch_open(b, id, caller.tid, writes, &row);
 	if (r == -ESTALE)
@@ -306,7 +306,7 @@ static void op_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
 	if (r == 0 && n.index->is_hidden)
 		r = -EACCES;
 	if (r == 0)
-		r = branch_check(n.branch, &caller);
+		r = check(n.branch, &caller);
 	ready = r == 0 ? parse_state(bytes, size) : 0;
 	if (ready < 0)
 		r = ready;

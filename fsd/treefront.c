@@ -7,11 +7,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 
+#include "api/unnamed.h"
 #include "base/log.h"
 #include "core/instance.h"
 #include "core/lock.h"
+#include "core/registry.h"
+#include "core/snapshot.h"
 #include "front/http.h"
 #include "loop.h"
+#include "mount.h"
 #include "ops.h"
 #include "session.h"
 
@@ -161,20 +165,38 @@ static void changed(void *ctx, const char *name)
 	treefront_changed(ctx, name);
 }
 
+/* Over all instances, whether anybody has looked at them or not. */
+static size_t count_unnamed(struct registry *registry)
+{
+	struct instance **list = NULL;
+	size_t n = 0, total = 0;
+
+	(void)registry_list(registry, &list, &n);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(list[i]);
+
+		total += s ? unnamed_count(s) : 0;
+	}
+	registry_list_free(list, n);
+	return total;
+}
+
 static json_t *status(void *ctx)
 {
 	struct treefront *t = ctx;
 	struct branches_stats s;
 
 	branches_count(t->ops.branches, &s);
-	return json_pack(
-		"{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
-		(int)t->shared->is_socket_bound, "directories", (json_int_t)s.n_branches, "indexes",
-		(json_int_t)s.n_indexes, "nodes", (json_int_t)s.n_nodes, "unnamed",
-		(json_int_t)s.n_unnamed, "kept_bytes", (json_int_t)s.n_kept_bytes, "stalled",
-		(json_int_t)s.n_stalled, "requests", (json_int_t)t->ops.stats.n_requests, "denied",
-		(json_int_t)t->ops.stats.n_denied, "stale", (json_int_t)t->ops.stats.n_stale,
-		"refused", (json_int_t)t->ops.stats.n_refused);
+	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
+			 (int)t->shared->is_socket_bound, "resend",
+			 (int)mount_has_resend(t->shared), "directories", (json_int_t)s.n_branches,
+			 "indexes", (json_int_t)s.n_indexes, "nodes", (json_int_t)s.n_nodes,
+			 "unnamed", (json_int_t)count_unnamed(t->options.source.registry),
+			 "kept_bytes", (json_int_t)s.n_kept_bytes, "stalled",
+			 (json_int_t)s.n_stalled, "requests", (json_int_t)t->ops.stats.n_requests,
+			 "denied", (json_int_t)t->ops.stats.n_denied, "stale",
+			 (json_int_t)t->ops.stats.n_stale, "refused",
+			 (json_int_t)t->ops.stats.n_refused);
 }
 
 static bool is_known(void *ctx, const char *name)

@@ -52,7 +52,7 @@ static const struct seed_pair *pair_of(const char *key)
 	return NULL;
 }
 
-static bool is_readable(const char *key)
+bool config_is_readable(const char *key)
 {
 	return text_has_prefix(key, "user.") || text_has_prefix(key, "cloud-init.");
 }
@@ -148,7 +148,7 @@ int config_value(struct snapshot *s, const char *key, enum outcome *ret_outcome,
 	struct text value = value_of(s, key);
 	int r = 0;
 
-	if (!is_readable(key)) {
+	if (!config_is_readable(key)) {
 		*ret_outcome = OUTCOME_FORBIDDEN;
 		return 0;
 	}
@@ -195,7 +195,7 @@ int config_each(struct snapshot *s, int (*each)(void *ctx, const char *key, bool
 	int r = 0;
 
 	while (r == 0 && snapshot_config_next(s, &key, &value, &len)) {
-		if (len > 0 && is_readable(key))
+		if (len > 0 && config_is_readable(key))
 			r = each(ctx, key, !text_has_prefix(key, SSH_KEYS_PREFIX));
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(pairs); i++) {

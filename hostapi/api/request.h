@@ -31,7 +31,7 @@ struct api_tree {
 	void (*changed)(void *ctx, const char *name);
 	/* Counters. A new reference; NULL = no memory. */
 	json_t *(*status)(void *ctx);
-	/* Whether somebody has the directory of the instance @name mounted, or has looked at it lately. */
+	/* Whether somebody, the host included, has the directory of the instance @name mounted, or has looked at it lately. */
 	bool (*is_in_use)(void *ctx, const char *name);
 };
 

@@ -43,6 +43,9 @@ int pro_token(const struct request *request, struct reply *reply);
 int config_value(struct snapshot *s, const char *key, enum outcome *ret_outcome,
 		 const char **ret_bytes, size_t *ret_len, char **ret_owned);
 
+/* Whether a guest may read the key @key at all: user.* and cloud-init.*. */
+bool config_is_readable(const char *key);
+
 /*
  * The keys that a guest can read: calls @each for every one until it returns non-zero. Listed ones are those
  * that GET /1.0/config shows, in its order; the others can only be read by name. Keys live as long as @s.

@@ -16,7 +16,8 @@ struct account {
 	_Atomic uint64_t tokens; /* request bucket: see limits.c */
 	/* counters, ever growing, for status and metrics */
 	_Atomic uint64_t n_accepted, n_requests, n_refused_connections, n_refused_requests,
-		n_forbidden, n_not_root, n_bytes_sent, n_tree_requests;
+		n_forbidden, n_not_root, n_bytes_sent,
+		n_tree_requests; /* the guest's own lookups, opens and writes in the tree */
 };
 
 /* Charges one connection (counted as accepted). False when the limit is reached (counted as refused). */

@@ -20,7 +20,8 @@
  * A summary: {name, type, source, state: Running|Stopped|Unknown|Conflict, ready, profiles: [...], keys: N, devices: N,
  *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null, root: {uid, gid}|null, hostname, instance_id,
  *  conflict: [{instance, kind: match|binding, path}], connections, requests, refused, forbidden,
- *  not_root}
+ *  not_root, tree: {in_use, requests, unnamed: N}|null}
+ * tree.in_use: the guest has asked there since the worker started, and its kernel remembers the directory.
  * Unknown: its record says match.mount, and no cgroup that is bound to it tells that it runs. ready is then
  * what its guest said last, which outlives that guest.
  */

@@ -2,8 +2,8 @@
 /*
  * Counters as OpenMetrics text
  *
- * Two tables: what is counted per instance and what the front counts for
- * callers that are nobody. A metric family is written whole, one sample per
+ * What is counted per instance, what the front counts for callers that are nobody, and what the
+ * tree counts. A metric family is written whole, one sample per
  * instance, as the format demands.
  */
 #include "front/metrics.h"
@@ -146,6 +146,38 @@ static int put_gauge(struct buf *b, const char *name, const char *help, uint64_t
 	return buf_printf(b, "devlxdfs_%s %" PRIu64 "\n", name, value);
 }
 
+static const struct tree_family {
+	const char *member, *name; /* in what the tree says of itself; here */
+	bool is_counter;
+	const char *help;
+} tree_families[] = {
+	{"requests", "tree_requests", true, "Requests to the file tree."},
+	{"denied", "tree_denied", true, "Requests to the tree answered EACCES."},
+	{"stale", "tree_stale", true,
+	 "Requests to the tree on what a name does not stand for any more."},
+	{"refused", "tree_refused", true, "Requests to the tree over a guest's limit."},
+	{"stalled", "tree_stalled", false, "Guests that hold up what their kernel must be told."},
+	{"nodes", "tree_nodes", false, "Nodes of the tree held in memory."},
+};
+
+static int put_tree(struct buf *b, const struct api_tree *tree)
+{
+	json_auto_t *status = tree ? tree->status(tree->ctx) : NULL;
+
+	if (tree && !status)
+		return -ENOMEM;
+	for (size_t i = 0; tree && i < ARRAY_SIZE(tree_families); i++) {
+		const struct tree_family *f = &tree_families[i];
+
+		if (put_head(b, f->name, f->is_counter, f->help) < 0 ||
+		    buf_printf(b, "devlxdfs_%s%s %" JSON_INTEGER_FORMAT "\n", f->name,
+			       f->is_counter ? "_total" : "",
+			       json_integer_value(json_object_get(status, f->member))) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int metrics_text(const struct api *api, struct buf *b)
 {
 	json_auto_t *rejected = api->store ? store_rejected(api->store) : json_array();
@@ -161,7 +193,7 @@ int metrics_text(const struct api *api, struct buf *b)
 	registry_list_free(list, n);
 	if (r < 0)
 		return r;
-	if (put_front(b, api->guest_stats) < 0 ||
+	if (put_front(b, api->guest_stats) < 0 || put_tree(b, api->tree) < 0 ||
 	    put_gauge(b, "instances", "Instances in force.", n) < 0 ||
 	    put_gauge(b, "rejected_records", "Records not in force as written.",
 		      json_array_size(rejected)) < 0 ||

@@ -7,6 +7,7 @@
  */
 #include "front/summary.h"
 
+#include "api/unnamed.h"
 #include "core/cgroup.h"
 #include "core/registry.h"
 #include "core/snapshot.h"
@@ -83,6 +84,17 @@ static void add_rivals(json_t *list, struct registry *registry, const struct ins
 	}
 }
 
+static json_t *tree_of(const struct api *api, struct instance *i, const struct snapshot *s)
+{
+	json_int_t n = (json_int_t)instance_account(i)->n_tree_requests;
+
+	if (!api->tree)
+		return json_null();
+	return json_pack("{s:b, s:I, s:I}", "in_use",
+			 n > 0 && api->tree->is_in_use(api->tree->ctx, instance_name(i)),
+			 "requests", n, "unnamed", (json_int_t)unnamed_count(s));
+}
+
 json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
@@ -109,7 +121,7 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 	is_running = r->match_mount ? identity_is_running(api->identity, i) : has_boot;
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:{s:o, s:b}, s:O, s:o, s:s, s:s, s:O, "
-		"s:I, s:I, s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:I, s:I, s:o}",
 		"name", instance_name(i), "type", instance_type_name(r->type), "source", r->source,
 		"state",
 		json_array_size(conflict) ? "Conflict"
@@ -123,5 +135,6 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 		snapshot_instance_id(s), "conflict", conflict, "connections",
 		(json_int_t)a->n_connections, "requests", (json_int_t)a->n_requests, "refused",
 		(json_int_t)(a->n_refused_connections + a->n_refused_requests), "forbidden",
-		(json_int_t)a->n_forbidden, "not_root", (json_int_t)a->n_not_root);
+		(json_int_t)a->n_forbidden, "not_root", (json_int_t)a->n_not_root, "tree",
+		tree_of(api, i, s));
 }

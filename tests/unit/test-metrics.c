@@ -34,6 +34,41 @@ static void publish(struct registry *r, const char *name)
 	snapshot_unref(s);
 }
 
+static json_t *tree_status(void *ctx)
+{
+	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "requests", 1, "denied", 2, "stale", 3,
+			 "refused", 4, "stalled", 5, "nodes", 6);
+}
+
+static void the_tree_has_numbers_if_there_is_one(void **state)
+{
+	_cleanup_(buf_finish) struct buf with = {0}, without = {0};
+	_cleanup_(registry_freep) struct registry *registry = registry_new();
+	_cleanup_(identity_freep) struct identity *identity = NULL;
+	const struct api_tree tree = {.status = tree_status};
+	struct front_stats stats = {0};
+	struct api api = {.registry = registry, .guest_stats = &stats, .tree = &tree};
+	static const char *const lines[] = {
+		"# TYPE devlxdfs_tree_requests counter\n",
+		"\ndevlxdfs_tree_requests_total 1\n",
+		"\ndevlxdfs_tree_denied_total 2\n",
+		"\ndevlxdfs_tree_stale_total 3\n",
+		"\ndevlxdfs_tree_refused_total 4\n",
+		"# TYPE devlxdfs_tree_stalled gauge\n",
+		"\ndevlxdfs_tree_stalled 5\n",
+		"\ndevlxdfs_tree_nodes 6\n",
+	};
+
+	assert_int_equal(identity_new(registry, 16, &identity), 0);
+	api.identity = identity;
+	assert_int_equal(metrics_text(&api, &with), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_non_null(strstr(with.data, lines[i]));
+	api.tree = NULL;
+	assert_int_equal(metrics_text(&api, &without), 0);
+	assert_null(strstr(without.data, "tree"));
+}
+
 static void every_instance_has_its_own_numbers(void **state)
 {
 	_cleanup_(buf_finish) struct buf b = {0};
@@ -78,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(label_values_are_escaped),
 		cmocka_unit_test(every_instance_has_its_own_numbers),
+		cmocka_unit_test(the_tree_has_numbers_if_there_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

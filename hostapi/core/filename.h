@@ -18,3 +18,6 @@ bool filename_is_plain(const char *name);
  * gives the same for two names. Returns 0 or -ENOMEM.
  */
 int filename_encode(const char *name, struct buf *b);
+
+/* Whether @name has a file name that is not too long. */
+bool filename_fits(const char *name);

@@ -61,6 +61,21 @@ int daemon_say_absent(const struct context *context, int status, const char *sub
 	return say(status, subject, "%s: " DAEMON_ABSENT, consequence, context->run_dir);
 }
 
+/* One warning for each instance in the reply's "stalled"; an older daemon has none. */
+static void warn_of_stalled(const struct httpc_reply *reply)
+{
+	json_auto_t *json = json_loadb(reply->body, reply->body_len, 0, NULL);
+	size_t i;
+	json_t *name;
+
+	json_array_foreach (json_object_get(json, "stalled"), i, name) {
+		if (json_is_string(name))
+			say(SAY_DONE, json_string_value(name),
+			    "its guest holds its directory, so it may still list what was there "
+			    "before; new opens see the change");
+	}
+}
+
 int daemon_load(const struct context *context, enum record_kind kind, const char *name,
 		bool is_gone)
 {
@@ -85,5 +100,6 @@ int daemon_load(const struct context *context, enum record_kind kind, const char
 		return say(
 			SAY_NOT_LOADED, subject,
 			"written, but the daemon does not find it: does it use this --state-dir?");
+	warn_of_stalled(&reply);
 	return SAY_DONE;
 }

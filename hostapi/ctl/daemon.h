@@ -34,8 +34,8 @@ int daemon_say_absent(const struct context *context, int status, const char *sub
 		      const char *consequence);
 
 /*
- * Has the daemon load the record @name, just written or (@is_gone) just removed, now. Returns SAY_DONE or, having said
- * why, SAY_NOT_LOADED.
+ * Has the daemon load the record @name, just written or (@is_gone) just removed, now. Warns of guests that see some of
+ * it late. Returns SAY_DONE or, having said why, SAY_NOT_LOADED.
  */
 int daemon_load(const struct context *context, enum record_kind kind, const char *name,
 		bool is_gone);

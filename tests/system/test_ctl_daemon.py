@@ -97,7 +97,8 @@ def test_status_metrics_query(daemon, web1):
     assert status["instances"] == 1 and status["rejected"] == [] and "connections" in status
     assert "version: " in daemon.ctl("status")
     assert daemon.ctl("metrics") == daemon.ctl("query", "/1.0/metrics")
-    assert json.loads(daemon.ctl("query", "-X", "POST", "/1.0/instances/web1/load")) == {"changes": []}
+    assert json.loads(daemon.ctl("query", "-X", "POST", "/1.0/instances/web1/load")) \
+        == {"changes": [], "stalled": []}
     failed = daemon.ctl("query", "/1.0/instances/none", status=1)
     assert "the daemon answers 404" in failed.stderr
     pid = json.dumps({"pid": web1.pid})

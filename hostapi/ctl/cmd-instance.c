@@ -10,14 +10,18 @@
 #include "ctl/member.h"
 #include "ctl/pairs.h"
 
-/* Sets match from --cgroup or --lxc; leaves the record alone without them. */
+/* Sets match from --cgroup, --lxc or --mount; leaves the record alone without them. */
 static int set_match(const struct call *c, struct change *change)
 {
 	const char *path = command_value(c, "cgroup");
+	bool by_mount = command_has(c, "mount");
 	char lxc[96];
 
-	if (path && command_has(c, "lxc"))
-		return command_misused(c, "--cgroup and --lxc exclude each other");
+	if ((path != NULL) + command_has(c, "lxc") + by_mount > 1)
+		return command_misused(c, "--cgroup, --lxc and --mount exclude each other");
+	if (by_mount &&
+	    json_object_set_new(change->record, "match", json_pack("{s:b}", "mount", 1)) < 0)
+		return say_errno(change->subject, -ENOMEM, "cannot make it");
 	if (command_has(c, "lxc")) {
 		snprintf(lxc, sizeof(lxc), "/lxc.payload.%s", change->name);
 		path = lxc;
@@ -256,10 +260,13 @@ static const struct command_option create_options[] = {
 	{0, "no-profiles", NULL, "use no profile"},
 	{0, "cgroup", "PATH", "recognise it by this cgroup, below the root of cgroup2"},
 	{0, "lxc", NULL, "recognise it by the cgroup that lxc-start makes, /lxc.payload.NAME"},
+	{0, "mount", NULL,
+	 "recognise it by its mount: whoever has its directory of the tree is it"},
 };
 static const struct command_option copy_options[] = {
 	{0, "cgroup", "PATH", "recognise the copy by this cgroup"},
 	{0, "lxc", NULL, "recognise the copy by the cgroup that lxc-start makes"},
+	{0, "mount", NULL, "recognise the copy by its mount"},
 };
 static const struct command_option delete_options[] = {
 	{'f', "force", NULL, "accepted as lxc has it, changes nothing"},

@@ -87,6 +87,10 @@ def test_create(ctl):
     ctl.write("init", "web2", "--lxc")
     assert ctl.record("web2")["match"] == {"cgroup": "/lxc.payload.web2"}
     assert ctl.record("web2")["profiles"] == ["default"]
+    ctl.write("create", "web4", "--mount")
+    assert ctl.record("web4")["match"] == {"mount": True}
+    ctl.write("copy", "web1", "web5", "--mount")
+    assert ctl.record("web5")["match"] == {"mount": True}
     ctl.write("create", "web3", "--no-profiles")
     assert ctl.record("web3")["profiles"] == []
     mode = os.stat(ctl.directory / "state" / "instances" / "web1.json").st_mode & 0o777
@@ -101,6 +105,8 @@ def test_create(ctl):
     (REFUSED, 'no profile "nope"; make it: devlxdfs profile create nope', ["w", "-p", "nope"]),
     (REFUSED, "match", ["w", "--cgroup", "relative"]),
     (USAGE, "exclude each other", ["w", "--lxc", "--cgroup", "/a"]),
+    (USAGE, "exclude each other", ["w", "--mount", "--cgroup", "/a"]),
+    (USAGE, "exclude each other", ["w", "--lxc", "--mount"]),
     (USAGE, "exclude each other", ["w", "-p", "default", "--no-profiles"]),
     (USAGE, "no KEY=VALUE", ["w", "-c", SECRET]),
     (USAGE, "a key is empty", ["w", "-c", "=" + SECRET]),

@@ -13,14 +13,15 @@
 #include "ctl/member.h"
 
 static const struct format_column columns[] = {
-	{'n', "NAME", "name"},
-	{'s', "STATE", "state"},
-	{'t', "TYPE", "type"},
-	{'P', "PROFILES", "profiles"},
-	{'m', "MATCH", "match"},
-	{'r', "READY", "ready"},
-	{'c', "CONNECTIONS", "connections"},
-	{'q', "REQUESTS", "requests"},
+	{'n', "NAME", "name", NULL},
+	{'s', "STATE", "state", NULL},
+	{'t', "TYPE", "type", NULL},
+	{'P', "PROFILES", "profiles", NULL},
+	{'m', "MATCH", "match", NULL},
+	{'r', "READY", "ready", NULL},
+	{'c', "CONNECTIONS", "connections", NULL},
+	{'d', "TREE", "tree", "in_use"},
+	{'q', "REQUESTS", "requests", NULL},
 };
 
 enum {
@@ -217,7 +218,7 @@ static int choose_columns(const struct call *c, const struct format_column **ret
 	const char *letters = command_value(c, "columns");
 	size_t n = 0;
 
-	for (letters = letters ? letters : "nstmr"; *letters; letters++) {
+	for (letters = letters ? letters : "nstmrd"; *letters; letters++) {
 		const struct format_column *found = NULL;
 
 		if (*letters == ',')
@@ -286,8 +287,8 @@ static int info(const struct call *c)
 static const struct command_option list_options[] = {
 	{'f', "format", "FORMAT", "table, json, yaml or csv"},
 	{'c', "columns", "COLUMNS",
-	 "n name, s state, t type, P profiles, m match, r ready, c connections, q requests; default "
-	 "nstmr"},
+	 "n name, s state, t type, P profiles, m match, r ready, c connections, d whether its tree is "
+	 "in use, q requests on the socket; default nstmrd"},
 };
 
 static const struct command commands[] = {

@@ -160,6 +160,13 @@ static int print_table(FILE *f, char **cells, size_t n_rows,
 	return 0;
 }
 
+static const json_t *value_at(const json_t *row, const struct format_column *c)
+{
+	const json_t *value = json_object_get(row, c->member);
+
+	return c->part ? json_object_get(value, c->part) : value;
+}
+
 int format_rows(FILE *f, enum format format, const json_t *rows,
 		const struct format_column *const *columns, size_t n_columns)
 {
@@ -175,9 +182,8 @@ int format_rows(FILE *f, enum format format, const json_t *rows,
 	if (!cells)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		const json_t *row = json_array_get(rows, i / n_columns);
-
-		cells[i] = format_cell(json_object_get(row, columns[i % n_columns]->member));
+		cells[i] = format_cell(
+			value_at(json_array_get(rows, i / n_columns), columns[i % n_columns]));
 		if (!cells[i])
 			r = -ENOMEM;
 	}

@@ -20,6 +20,7 @@ struct format_column {
 	char letter; /* how an option calls it; 0: it cannot be chosen */
 	const char *title;
 	const char *member;
+	const char *part; /* a member of that member; NULL: all of it */
 };
 
 /* The word of -f/--format, NULL meaning table. Returns 0 or -EINVAL. */

@@ -62,6 +62,22 @@ static void test_table(void **state)
 				  "+------+-------+----------+\n");
 }
 
+static void test_part(void **state)
+{
+	static const struct format_column part = {'d', "IN USE", "tree", "in_use"};
+	static const struct format_column *const both[] = {&name, &part};
+	json_auto_t *value = json_loads("[{\"name\":\"a\",\"tree\":{\"in_use\":true}},"
+					"{\"name\":\"b\",\"tree\":null},{\"name\":\"c\"}]",
+					0, NULL);
+	_cleanup_(freep) char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	assert_int_equal(format_rows(f, FORMAT_CSV, value, both, ARRAY_SIZE(both)), 0);
+	fclose(f);
+	assert_string_equal(text, "a,yes\nb,\nc,\n");
+}
+
 static void test_table_is_harmless(void **state)
 {
 	_cleanup_(freep) char *text =
@@ -196,13 +212,10 @@ static void test_yaml_reads_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_table_is_harmless),
-		cmocka_unit_test(test_csv),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_yaml),
-		cmocka_unit_test(test_yaml_reads_back),
+		cmocka_unit_test(test_words), cmocka_unit_test(test_table),
+		cmocka_unit_test(test_part),  cmocka_unit_test(test_table_is_harmless),
+		cmocka_unit_test(test_csv),   cmocka_unit_test(test_json),
+		cmocka_unit_test(test_yaml),  cmocka_unit_test(test_yaml_reads_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

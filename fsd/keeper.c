@@ -25,20 +25,19 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "base/fusehost.h"
 #include "base/log.h"
 #include "base/sock.h"
 #include "channel.h"
 #include "mount.h"
 #include "notify.h"
+#include "pause.h"
 #include "rundir.h"
 #include "sockets.h"
 #include "spawn.h"
 #include "worker.h"
 
-#define SHORT_LIFE_US    (1000 * 1000)
-#define BACKOFF_FIRST_US (100 * 1000)
-#define BACKOFF_MAX_US   (5 * 1000 * 1000)
-#define PATIENCE_US      (5 * 1000 * 1000)
+#define PATIENCE_US (5 * 1000 * 1000)
 
 struct keeper {
 	const struct options *options;
@@ -53,9 +52,9 @@ struct keeper {
 	/* The worker; -1 while there is none. */
 	int pid_fd, channel_fd;
 	uint64_t started_us, helper_started_us;
-	uint64_t backoff_us; /* before the restart after the next early death */
-	bool has_served;     /* some worker was ready: from now on it is always restarted */
-	bool is_published;   /* whoever waits for us was told */
+	struct pause pause;
+	bool has_served;   /* some worker was ready: from now on it is always restarted */
+	bool is_published; /* whoever waits for us was told */
 	bool is_stopping;
 	bool is_killed; /* it did not stop when it was told to */
 	bool is_done;
@@ -129,10 +128,11 @@ static void restart(struct keeper *k)
 
 	if (r == 0)
 		return;
-	log_error("cannot start a worker, trying again in %d s: %s", BACKOFF_MAX_US / 1000000,
+	log_error("cannot start a worker, trying again in %u.%u s: %s",
+		  (unsigned)(k->pause.max_us / 1000000), (unsigned)(k->pause.max_us / 100000 % 10),
 		  strerror(-r));
 	if (k->pid_fd < 0)
-		set_timer(k, BACKOFF_MAX_US);
+		set_timer(k, k->pause.max_us);
 	else
 		pidfd_send_signal(k->pid_fd, SIGKILL, NULL, 0);
 }
@@ -286,22 +286,6 @@ static void log_death(const siginfo_t *info, uint64_t delay_us)
 		 (unsigned)(delay_us / 100000 % 10));
 }
 
-/* The pause before the next start: none after a worker that lived for a while, else longer every time. */
-static uint64_t next_delay(struct keeper *k)
-{
-	uint64_t delay = 0;
-
-	if (now_us() - k->started_us >= SHORT_LIFE_US) {
-		k->backoff_us = 0;
-		return 0;
-	}
-	delay = k->backoff_us;
-	k->backoff_us = delay ? 2 * delay : BACKOFF_FIRST_US;
-	if (k->backoff_us > BACKOFF_MAX_US)
-		k->backoff_us = BACKOFF_MAX_US;
-	return delay;
-}
-
 static void handle_death(struct keeper *k)
 {
 	siginfo_t info = {0};
@@ -325,7 +309,7 @@ static void handle_death(struct keeper *k)
 		k->status = EXIT_FAILURE;
 		return;
 	}
-	delay = next_delay(k);
+	delay = pause_next(&k->pause, now_us() - k->started_us);
 	log_death(&info, delay);
 	if (delay)
 		set_timer(k, delay);
@@ -415,6 +399,21 @@ static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, 
 	}
 }
 
+/* The kernel may abort the mount while nobody serves it: a pause must not be as long as that. */
+static void heed_timeout(struct keeper *k)
+{
+	struct fusehost host;
+	unsigned timeout_s;
+
+	fusehost_read_here(&host);
+	timeout_s = fusehost_timeout_s(&host);
+	k->pause.max_us = pause_max_us(timeout_s);
+	if (timeout_s)
+		log_warn("the kernel aborts the tree when no worker answers for %u s; the sysctls "
+			 "fs.fuse.default_request_timeout and fs.fuse.max_request_timeout say so",
+			 timeout_s);
+}
+
 static int open_tree(struct keeper *k)
 {
 	int r;
@@ -434,6 +433,7 @@ static int open_tree(struct keeper *k)
 		log_error("cannot make the tree: %s", strerror(-r));
 		return r;
 	}
+	heed_timeout(k);
 	return mount_tree(k->tree_path, k->shared, &k->fuse_fd);
 }
 
@@ -507,6 +507,7 @@ int keeper_run(const struct options *options)
 		.signal_fd = -1,
 		.timer_fd = -1,
 		.ready_fd = options->ready_fd,
+		.pause = {.max_us = pause_max_us(0)},
 		.pid_fd = -1,
 		.channel_fd = -1,
 	};

@@ -3,6 +3,7 @@
 
 import ctypes
 import os
+import subprocess
 import sys
 
 import pytest
@@ -29,6 +30,34 @@ def host():
     root = cgroup2_root()
     if not root or not os.access(root, os.W_OK):
         cannot("needs a writable cgroup2 hierarchy")
+
+
+@pytest.fixture
+def put_over(tmp_path):
+    """Has a file say something else, for this test and nobody else's processes: put_over(path, text)."""
+    done = []
+
+    def put(path, text):
+        source = tmp_path / f"over{len(done)}"
+        source.write_text(text)
+        subprocess.run(["mount", "--bind", str(source), path], check=True)
+        done.append(path)
+
+    yield put
+    for path in reversed(done):
+        subprocess.run(["umount", path], check=True)
+
+
+@pytest.fixture
+def fuse_sysctl(put_over):
+    """fuse_sysctl(name, text): what fs.fuse.NAME says. The kernel itself does not heed it."""
+    def put(name, text):
+        path = f"/proc/sys/fs/fuse/{name}"
+        if not os.path.exists(path):
+            cannot(f"this kernel has no fs.fuse.{name}")
+        put_over(path, text)
+
+    return put
 
 
 @pytest.fixture

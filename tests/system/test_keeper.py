@@ -152,3 +152,17 @@ def test_descriptors_do_not_leak_into_the_worker(daemon):
     links = [os.readlink(f"/proc/{daemon.worker_pid}/fd/{fd}")
              for fd in os.listdir(f"/proc/{daemon.worker_pid}/fd")]
     assert sum(link.startswith("pipe:") for link in links) == 0, links
+
+
+def test_heeds_the_kernels_patience(new_daemon, fuse_sysctl):
+    """A pause as long as the kernel waits for a tree that does not answer would be the end of the tree."""
+    fuse_sysctl("max_request_timeout", "1\n")
+    daemon = new_daemon().start()
+    line = "the kernel aborts the tree when no worker answers for 1 s"
+    assert daemon.log().count(line) == 1
+    for _ in range(6):
+        kill_worker(daemon)
+        assert ask(daemon) == 500
+    assert "starting another one in 0.2 s" in daemon.log()
+    assert "starting another one in 0.4 s" not in daemon.log()
+    assert daemon.log().count(line) == 1

@@ -12,17 +12,25 @@
 #include "ctl/member.h"
 #include "ctl/place.h"
 
-/* Is there a record, and what does a guest see of it. */
-static bool check_record(struct check_run *run, struct change *change, const char *name)
+struct subject {
+	const char *name;
+	bool has_record, is_socket_off; /* as its record says */
+	json_t *summary;                /* of what is in force */
+};
+
+static bool is_off(const json_t *config, const char *key)
 {
-	static const struct {
-		const char *key, *means;
-	} switches[] = {
-		{"security.devlxd", "the guest gets 403"},
-		{"security.devlxd.socket", "the guest gets 403 on the socket, its files stay"},
-	};
+	const json_t *value = json_object_get(config, key);
+
+	return json_is_false(value) ||
+	       (json_is_string(value) && text_to_bool(json_string_value(value)) == 0);
+}
+
+/* Is there a record, and what does a guest see of it. */
+static bool check_record(struct check_run *run, struct change *change, struct subject *s)
+{
 	json_auto_t *config = NULL;
-	const char *key;
+	const char *name = s->name, *key;
 	json_t *value;
 	size_t n_seen = 0;
 
@@ -34,13 +42,13 @@ static bool check_record(struct check_run *run, struct change *change, const cha
 	check_ok(run, "its record is %s", change->path);
 	if (change_check_profiles(change, change->record, NULL) != 0)
 		check_fail(run, "it uses a profile that is missing");
-	for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
-		value = json_object_get(config, switches[i].key);
-		if (json_is_false(value) ||
-		    (json_is_string(value) && text_to_bool(json_string_value(value)) == 0))
-			check_fail(run, "%s is off, %s; devlxdfs config unset %s %s",
-				   switches[i].key, switches[i].means, name, switches[i].key);
-	}
+	if (is_off(config, "security.devlxd"))
+		check_fail(
+			run,
+			"security.devlxd is off, the guest gets 403 and finds an empty directory; "
+			"devlxdfs config unset %s security.devlxd",
+			name);
+	s->is_socket_off = is_off(config, "security.devlxd.socket");
 	json_object_foreach (config, key, value)
 		n_seen += text_has_prefix(key, "user.") || text_has_prefix(key, "cloud-init.");
 	if (n_seen == 0)
@@ -53,22 +61,39 @@ static bool check_record(struct check_run *run, struct change *change, const cha
 	return true;
 }
 
+/* Files alone can be what is wanted, if there are any. */
+static void check_socket_switch(struct check_run *run, const struct subject *s)
+{
+	if (!s->is_socket_off)
+		return;
+	if (json_is_object(json_object_get(s->summary, "tree")))
+		check_note(run,
+			   "security.devlxd.socket is off, the guest has its files and no socket; "
+			   "devlxdfs config unset %s security.devlxd.socket",
+			   s->name);
+	else
+		check_fail(run,
+			   "security.devlxd.socket is off, the guest gets 403 on the socket, its "
+			   "files stay; devlxdfs config unset %s security.devlxd.socket",
+			   s->name);
+}
+
 /* Asks for the summary of what is in force. */
-static bool check_in_force(struct check_run *run, const char *name, bool has_record, json_t **ret)
+static bool check_in_force(struct check_run *run, struct subject *s)
 {
 	_cleanup_(freep) char *target = NULL;
 	int r;
 
-	if (asprintf(&target, "/1.0/instances/%s", name) < 0) {
+	if (asprintf(&target, "/1.0/instances/%s", s->name) < 0) {
 		target = NULL;
 		return false;
 	}
-	r = daemon_get(run->context, "check", target, ret);
+	r = daemon_get(run->context, "check", target, &s->summary);
 	if (r == 0)
 		check_ok(run, "it is in force");
 	else if (r == DAEMON_E_ABSENT)
 		check_fail(run, DAEMON_ABSENT, run->context->run_dir);
-	else if (r == DAEMON_E_NOT_FOUND && has_record)
+	else if (r == DAEMON_E_NOT_FOUND && s->has_record)
 		check_fail(run, "it is not in force; does the daemon use this --conf-dir and "
 				"--state-dir?");
 	else if (r != DAEMON_E_NOT_FOUND)
@@ -93,11 +118,39 @@ static void check_conflicts(struct check_run *run, const json_t *summary)
 	}
 }
 
-/* The guest's first process: who its root is, and what it finds at its /dev/lxd. */
-static void check_process(struct check_run *run, const json_t *summary, pid_t pid)
+/* What the guest finds at its /dev/lxd. */
+static void check_place(struct check_run *run, const struct subject *s, pid_t pid)
 {
-	const json_t *root = json_object_get(json_object_get(summary, "root"), "uid");
-	enum place place = place_of(pid, run->context->run_dir);
+	const char *run_dir = run->context->run_dir;
+	const struct place place = place_of(pid, run_dir, s->name);
+
+	if (place.kind == PLACE_DIRECTORY && streq(place.instance, s->name))
+		check_ok(run, "at its /dev/lxd is its directory of the tree");
+	else if (place.kind == PLACE_DIRECTORY)
+		check_fail(run,
+			   "at its /dev/lxd is the directory of %s, not its own; bind-mount "
+			   "%s/tree/%s there",
+			   *place.instance ? place.instance : "another instance", run_dir, s->name);
+	else if (place.kind == PLACE_SOCKET && s->is_socket_off)
+		check_fail(
+			run,
+			"at its /dev/lxd/sock is %s, which security.devlxd.socket has switched off; "
+			"for its files bind-mount %s/tree/%s to its /dev/lxd",
+			place_explain(place.kind), run_dir, s->name);
+	else if (place.kind == PLACE_SOCKET)
+		check_ok(run, "at its /dev/lxd/sock is %s", place_explain(place.kind));
+	else if (place.kind == PLACE_UNKNOWN)
+		check_note(run, "what is at its /dev/lxd is %s", place_explain(place.kind));
+	else if (place.kind == PLACE_OTHER || place.kind == PLACE_NOTHING)
+		check_fail(run, "at its /dev/lxd/sock is %s", place_explain(place.kind));
+	else
+		check_fail(run, "at its /dev/lxd is %s", place_explain(place.kind));
+}
+
+/* The guest's first process: who its root is, and what it finds at its /dev/lxd. */
+static void check_process(struct check_run *run, const struct subject *s, pid_t pid)
+{
+	const json_t *root = json_object_get(json_object_get(s->summary, "root"), "uid");
 	uid_t uid;
 
 	if (json_is_integer(root))
@@ -110,20 +163,42 @@ static void check_process(struct check_run *run, const json_t *summary, pid_t pi
 			   "the host uid of its root cannot be read from process %d; set root: "
 			   "devlxdfs config edit",
 			   (int)pid);
-	if (place == PLACE_OURS)
-		check_ok(run, "at its /dev/lxd/sock is %s", place_explain(place));
-	else if (place == PLACE_UNKNOWN)
-		check_note(run, "what is at its /dev/lxd/sock is %s", place_explain(place));
+	check_place(run, s, pid);
+}
+
+/* It is recognised by its mount: what the host can see of that. */
+static void check_match_mount(struct check_run *run, const struct subject *s)
+{
+	const json_t *tree = json_object_get(s->summary, "tree");
+	const char *run_dir = run->context->run_dir;
+
+	if (!json_is_object(tree))
+		return check_fail(
+			run,
+			"it is recognised by its mount, and the daemon has no tree; start it "
+			"without --no-fuse, or set match.cgroup: devlxdfs config edit %s",
+			s->name);
+	check_ok(
+		run,
+		"it is recognised by its mount: whoever has %s/tree/%s is it, so no other guest may "
+		"be given that",
+		run_dir, s->name);
+	if (json_is_true(json_object_get(tree, "in_use")))
+		check_ok(run, "its directory is in use");
 	else
-		check_fail(run, "at its /dev/lxd/sock is %s", place_explain(place));
+		check_note(run,
+			   "nobody has asked in its directory since the daemon started; bind-mount "
+			   "%s/tree/%s to the guest's /dev/lxd",
+			   run_dir, s->name);
 }
 
 /* Which cgroup it is recognised by, and whether a guest runs there. */
-static void check_match(struct check_run *run, const char *name, const json_t *summary)
+static void check_match(struct check_run *run, const struct subject *s)
 {
-	const json_t *match = json_object_get(summary, "match");
-	const char *path =
-		json_string_value(json_object_get(json_object_get(summary, "binding"), "cgroup"));
+	const json_t *match = json_object_get(s->summary, "match");
+	const char *path = json_string_value(
+		json_object_get(json_object_get(s->summary, "binding"), "cgroup"));
+	bool by_mount = json_is_true(json_object_get(match, "mount"));
 	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
 	uint64_t start;
 	pid_t pid;
@@ -131,14 +206,15 @@ static void check_match(struct check_run *run, const char *name, const json_t *s
 
 	if (!path)
 		path = json_string_value(json_object_get(match, "cgroup"));
-	if (!path && json_is_true(json_object_get(match, "mount")))
-		return check_note(run, "it is recognised by its mount, which takes effect with the "
-				       "tree; the socket does not know it");
+	if (by_mount)
+		check_match_mount(run, s);
+	if (!path && by_mount)
+		return;
 	if (!path)
 		return check_fail(run,
 				  "nothing says which processes it is; set match.cgroup: "
 				  "devlxdfs config edit %s",
-				  name);
+				  s->name);
 	if (root_fd < 0)
 		return check_fail(run,
 				  "no cgroup2 hierarchy, no guest can be recognised; see devlxdfs "
@@ -150,11 +226,14 @@ static void check_match(struct check_run *run, const char *name, const json_t *s
 				  "its real cgroup: devlxdfs whois PID",
 				  path);
 	check_ok(run, "its cgroup %s runs, first process %d", path, (int)pid);
-	check_process(run, summary, pid);
+	check_process(run, s, pid);
 }
 
 static void check_counters(struct check_run *run, const json_t *summary)
 {
+	const json_t *tree = json_object_get(summary, "tree");
+	json_int_t in_tree = json_integer_value(json_object_get(tree, "requests"));
+	json_int_t unnamed = json_integer_value(json_object_get(tree, "unnamed"));
 	json_int_t requests = json_integer_value(json_object_get(summary, "requests"));
 	json_int_t refused = json_integer_value(json_object_get(summary, "refused"));
 	json_int_t forbidden = json_integer_value(json_object_get(summary, "forbidden"));
@@ -162,10 +241,20 @@ static void check_counters(struct check_run *run, const json_t *summary)
 
 	if (requests > 0)
 		check_ok(run, "requests since the daemon started: %" JSON_INTEGER_FORMAT, requests);
-	else
+	if (in_tree > 0)
+		check_ok(
+			run,
+			"requests in its directory since the daemon started: %" JSON_INTEGER_FORMAT,
+			in_tree);
+	if (requests == 0 && in_tree == 0)
 		check_note(run,
 			   "it has never asked since the daemon started; try in the guest: curl "
 			   "--unix-socket /dev/lxd/sock http://lxd/1.0");
+	if (unnamed > 0)
+		check_note(run,
+			   "keys and devices whose names are too long for a file, so that only the "
+			   "socket has them: %" JSON_INTEGER_FORMAT,
+			   unnamed);
 	if (refused > 0)
 		check_note(run,
 			   "connections or requests over its limit: %" JSON_INTEGER_FORMAT
@@ -184,16 +273,20 @@ static void check_counters(struct check_run *run, const json_t *summary)
 void check_guest(struct check_run *run, const char *name)
 {
 	_cleanup_(change_finish) struct change change = {0};
+	struct subject s = {.name = name};
 	json_auto_t *summary = NULL;
-	bool has_record = check_record(run, &change, name), is_in_force;
+	bool is_in_force;
 
+	s.has_record = check_record(run, &change, &s);
 	if (!text_is_name(name))
 		return;
-	is_in_force = check_in_force(run, name, has_record, &summary);
+	is_in_force = check_in_force(run, &s);
+	summary = s.summary;
+	check_socket_switch(run, &s);
 	check_rejected(run, name);
 	if (!is_in_force)
 		return;
 	check_conflicts(run, summary);
-	check_match(run, name, summary);
+	check_match(run, &s);
 	check_counters(run, summary);
 }

@@ -25,6 +25,24 @@ static bool check_daemon(struct check_run *run, json_t **ret_about)
 	return r == 0;
 }
 
+/* The first kernel that has the feature, for who wants to have it. */
+static const char *kernel_with(const char *feature)
+{
+	static const struct {
+		const char *feature, *kernel;
+	} kernels[] = {
+		{"PIDFD_GET_INFO", "6.13"},
+		{"PIDFD_THREAD", "6.9"},
+		{"SO_PEERPIDFD", "6.5"},
+		{"pidfd_open", "5.3"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++)
+		if (streq(kernels[i].feature, feature))
+			return kernels[i].kernel;
+	return "a newer one";
+}
+
 static void check_features(struct check_run *run, const json_t *features)
 {
 	const char *name;
@@ -39,8 +57,8 @@ static void check_features(struct check_run *run, const json_t *features)
 		else if (json_is_false(value) && !streq(name, "proc_hidepid"))
 			check_note(run,
 				   "this kernel lacks %s, an older way is used; docs/security.md "
-				   "says what that means, a newer kernel has it",
-				   name);
+				   "says what that means, kernel %s has it",
+				   name, kernel_with(name));
 	}
 }
 
@@ -135,6 +153,7 @@ void check_host(struct check_run *run)
 
 	check_features(run, json_object_get(about, "features"));
 	check_cgroup(run);
+	check_tree(run, is_running);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		check_directory(run, run->context->conf_dir, parts[i], false, is_running);
 		check_directory(run, run->context->state_dir, parts[i], true, is_running);

@@ -25,5 +25,8 @@ int check_rejected(struct check_run *run, const char *name);
 /* What this host offers and lacks. */
 void check_host(struct check_run *run);
 
+/* The part of that which is about the tree; @is_running: the daemon answers. */
+void check_tree(struct check_run *run, bool is_running);
+
 /* Why the guest of the instance @name sees, or does not see, what it should. */
 void check_guest(struct check_run *run, const char *name);

@@ -62,6 +62,18 @@ static void print_process(const json_t *seen, pid_t pid)
 		printf("%-10s %d\n", "process:", (int)pid);
 }
 
+/* What it has at its /dev/lxd; @instance is what it was recognised as, or NULL. */
+static void print_place(const struct call *c, pid_t pid, const char *instance)
+{
+	const struct place place = place_of(pid, c->context->run_dir, instance);
+
+	if (place.kind == PLACE_DIRECTORY && *place.instance)
+		printf("%-10s the directory of %s in this daemon's tree\n",
+		       "/dev/lxd:", place.instance);
+	else
+		printf("%-10s %s\n", "/dev/lxd:", place_explain(place.kind));
+}
+
 static void print_steps(const struct call *c, const json_t *seen, pid_t pid)
 {
 	const char *path = text_of(json_object_get(seen, "cgroup"), "path");
@@ -75,7 +87,7 @@ static void print_steps(const struct call *c, const json_t *seen, pid_t pid)
 	json_array_foreach (json_object_get(seen, "tried"), i, level)
 		print_tried(i == 0 ? "tried:" : "", level);
 	print_uids(seen);
-	printf("%-10s %s\n", "/dev/lxd:", place_explain(place_of(pid, c->context->run_dir)));
+	print_place(c, pid, instance);
 	if (instance && outcome && streq(outcome, "recognised"))
 		printf("It is %s. What it sees, and why: devlxdfs check %s\n", instance, instance);
 	else if (instance)

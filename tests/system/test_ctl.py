@@ -158,7 +158,7 @@ def test_list(web1):
     web1.conf("op2.yaml", f"config: [{SECRET}\n")
     done = web1.run("list", "-f", "csv")
     assert "states are not known: no daemon at" in done.stderr
-    assert done.stdout == ("op1,?,container,/x/op1,\nop2,REJECTED,,,\nweb1,?,container,,\n")
+    assert done.stdout == ("op1,?,container,/x/op1,,\nop2,REJECTED,,,,\nweb1,?,container,,,\n")
     assert web1.ok("list", "-f", "csv", "-c", "n,P", "web") == "web1,default\n"
     assert web1.ok("ls", "--format=csv", "-cn", ".*1") == "op1\nweb1\n"
     listed = json.loads(web1.ok("list", "--format", "json", "op1"))

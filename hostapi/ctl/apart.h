@@ -1,0 +1,15 @@
+#pragma once
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Looking at what may never answer, in a process that can be left behind
+ *
+ * A file system in user space can keep whoever touches it for as long as it likes, and not even a signal ends that.
+ */
+#include <stddef.h>
+
+/*
+ * Has a child call @look, which writes into @answer (@size bytes, at most PIPE_BUF; the child gets them as they are here)
+ * and takes that over. Returns 0, -ETIMEDOUT when nothing came in two seconds, or -errno; *answer is untouched then.
+ */
+int apart_look(void (*look)(const void *ctx, void *answer), const void *ctx, void *answer,
+	       size_t size);

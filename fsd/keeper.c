@@ -416,9 +416,16 @@ static void heed_timeout(struct keeper *k)
 
 static int open_tree(struct keeper *k)
 {
+	/* Mounts are found by the name that the kernel has for them. */
+	_cleanup_(freep) char *run_dir = realpath(k->options->run_dir, NULL);
 	int r;
 
-	if (asprintf(&k->tree_path, "%s/" MOUNT_NAME, k->options->run_dir) < 0) {
+	if (!run_dir) {
+		r = -errno;
+		log_error("cannot find \"%s\": %s", k->options->run_dir, strerror(-r));
+		return r;
+	}
+	if (asprintf(&k->tree_path, "%s/" MOUNT_NAME, run_dir) < 0) {
 		k->tree_path = NULL;
 		return -ENOMEM;
 	}

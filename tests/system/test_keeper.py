@@ -118,6 +118,22 @@ def test_stop_removes_the_sockets(daemon):
     assert not os.path.exists(daemon.sock) and not os.path.exists(daemon.admin_sock)
 
 
+@pytest.mark.parametrize("how", ["link", "relative"])
+def test_stop_unmounts_whatever_the_directory_is_called(new_daemon, tmp_path, how):
+    daemon = new_daemon()
+    real = daemon.dirs["run"]
+    os.mkdir(real)
+    os.symlink(real, tmp_path / "link")
+    daemon.dirs["run"] = str(tmp_path / "link") if how == "link" else os.path.relpath(real)
+    for _ in range(2):
+        daemon.start()
+        with open("/proc/self/mountinfo") as mounts:
+            assert mounts.read().count(f" {real}/tree ") == 1
+        daemon.stop()
+        with open("/proc/self/mountinfo") as mounts:
+            assert f" {real}/tree " not in mounts.read()
+
+
 def test_stale_socket_is_replaced(new_daemon):
     daemon = new_daemon()
     os.makedirs(daemon.dirs["run"])

@@ -165,7 +165,7 @@ def test_list(web1):
     assert listed == [{"name": "op1", "state": "?", "type": "container", "profiles": [],
                        "match": "/x/op1", "source": f"{web1.directory}/conf/instances/op1.yaml"}]
     table = web1.ok("list").splitlines()
-    assert table[1].split() == "| NAME | STATE | TYPE | MATCH | READY |".split()
+    assert table[1].split() == "| NAME | STATE | TYPE | MATCH | READY | TREE |".split()
     assert len({len(line) for line in table}) == 1
     assert "state: REJECTED" in web1.ok("info", "op2") and "op2.yaml:" in web1.ok("info", "op2")
     assert "source: " in web1.ok("info", "web1")

@@ -258,7 +258,7 @@ static void handle_helper_channel(struct keeper *k)
 
 static void handle_helper_death(struct keeper *k)
 {
-	bool is_early = now_us() - k->helper_started_us < SHORT_LIFE_US;
+	bool is_early = now_us() - k->helper_started_us < PAUSE_SHORT_LIFE_US;
 
 	handle_helper_channel(k);
 	sockets_helper_died(&k->sockets);

@@ -270,7 +270,12 @@ static int check(void *ctx, struct instance *i, const struct source_caller *call
 	return caller->tid == FAKE_HOST ? SOURCE_E_HOST : 0;
 }
 
-static void refresh_owner(void *ctx, struct instance *i, struct source_owner *owner)
+static bool is_host(void *ctx, const struct source_caller *caller)
+{
+	return caller->tid == FAKE_HOST;
+}
+
+static void refresh_owner(void *ctx, struct instance *i, struct source_owner *owner, bool anew)
 {
 	struct fake *f = ctx;
 	LOCK_HOLD(&f->lock);
@@ -338,6 +343,7 @@ void fake_init(struct fake *f)
 		.written = written,
 		.has_socket = has_socket,
 		.check = check,
+		.is_host = is_host,
 		.refresh_owner = refresh_owner,
 		.ids = ids,
 		.free_ids = free_ids,

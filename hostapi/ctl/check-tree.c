@@ -95,7 +95,7 @@ static int find_mount(const char *point, uint64_t id, struct found *ret)
 		if (!ret->point || !ret->type)
 			return -ENOMEM;
 	}
-	return ret->point ? 0 : -ENOENT;
+	return ret->point && ret->type ? 0 : -ENOENT;
 }
 
 /* Managers often have mount namespaces of their own. */
@@ -154,7 +154,7 @@ static void check_mount(struct check_run *run)
 		path = NULL;
 		return check_fail(run, "%s: %s", run->context->run_dir, strerror(errno));
 	}
-	if (find_mount(path, 0, &found) < 0)
+	if (find_mount(path, 0, &found) < 0 || !found.type)
 		return check_fail(
 			run,
 			"no tree is mounted at %s; restart the daemon, or run devlxdfs in its "

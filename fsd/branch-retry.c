@@ -60,19 +60,23 @@ void branch_note_stale(struct branch *b, pid_t tid)
 	b->n_retries++;
 }
 
-void branch_note_lookup(struct branch *b, uint64_t id, pid_t tid)
+bool branch_note_lookup(struct branch *b, const struct index *x, uint64_t id, pid_t tid)
 {
 	struct branch_retry *r;
 
 	if (b->n_retries == 0)
-		return;
+		return true;
 	LOCK_HOLD(&b->lock);
 	r = find(b, tid);
 	if (!r || r->id == id)
-		return;
+		return true;
+	/* Nothing is kept of what was replaced before it was counted as opened. */
+	if (b->index != x)
+		return false;
 	if (r->id)
 		branch_count_close(b, r->id);
 	r->id = branch_count_open(b, id) == 0 ? id : 0;
+	return true;
 }
 
 bool branch_take_reserved(struct branch *b, uint64_t id, pid_t tid)

@@ -117,8 +117,11 @@ int branch_index(struct branch *b, struct index **ret);
 int branch_open(struct branch *b, uint64_t id, pid_t tid, bool writes, enum tree_row *ret_row);
 /* @tid was told ESTALE. */
 void branch_note_stale(struct branch *b, pid_t tid);
-/* @tid was told that a name stands for the content @id. */
-void branch_note_lookup(struct branch *b, uint64_t id, pid_t tid);
+/*
+ * @tid is about to be told that a name stands for the content @id of @x. False: another index has taken the place of that
+ * one, in which it could not be reserved; it is to be looked up again.
+ */
+bool branch_note_lookup(struct branch *b, const struct index *x, uint64_t id, pid_t tid);
 void branch_close(struct branch *b, uint64_t id);
 /* A replaced content that is kept because somebody has it open; a reference, or NULL. */
 struct branch_kept *branch_find_kept(struct branch *b, uint64_t id);

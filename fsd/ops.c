@@ -129,32 +129,40 @@ static void lookup_in_root(struct ops *o, fuse_req_t req, const char *name)
 		reply_entry(o, req, &n);
 }
 
+/* Looks @name up in the directory @parent. Returns 0, -EAGAIN when that has changed meanwhile, or what fail() takes. */
+static int look_up(struct ops *o, fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	_cleanup_(node_finish) struct node dir = {0};
+	struct node child;
+	int r = begin_checked(o, req, parent, &dir);
+
+	if (r == 0 && strlen(name) > FILENAME_MAX_BYTES)
+		r = -ENAMETOOLONG;
+	if (r != 0)
+		return r;
+	r = node_child(&dir, name, &child);
+	if (r < 0)
+		return r;
+	if (tree_row(child.row)->kind == TREE_CONTENT &&
+	    !branch_note_lookup(dir.branch, dir.index, child.id, caller_of(req).tid))
+		return -EAGAIN;
+	reply_entry(o, req, &child);
+	return 0;
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct ops *o = session_ctx(req);
-	_cleanup_(node_finish) struct node dir = {0};
-	struct node child;
-	int r;
+	int r = -EAGAIN;
 
 	if (parent == TREE_ROOT_ID) {
 		lookup_in_root(o, req, name);
 		return;
 	}
-	r = begin_checked(o, req, parent, &dir);
-	if (r == 0 && strlen(name) > FILENAME_MAX_BYTES)
-		r = -ENAMETOOLONG;
-	if (r != 0) {
+	while (r == -EAGAIN)
+		r = look_up(o, req, parent, name);
+	if (r != 0)
 		fail(o, req, r);
-		return;
-	}
-	r = node_child(&dir, name, &child);
-	if (r < 0) {
-		fail(o, req, r);
-		return;
-	}
-	if (tree_row(child.row)->kind == TREE_CONTENT)
-		branch_note_lookup(dir.branch, child.id, caller_of(req).tid);
-	reply_entry(o, req, &child);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n)

@@ -90,11 +90,11 @@ def daemon(new_daemon):
 
 @pytest.fixture
 def new_guest():
-    """Makes guests: new_guest("web1", mapped=True)."""
+    """Makes guests: new_guest("web1", mapped=True); more options are Guest's."""
     made = []
 
-    def make(name, mapped=False):
-        made.append(Guest(BUILD, name, mapped))
+    def make(name, mapped=False, **options):
+        made.append(Guest(BUILD, name, mapped, **options))
         return made[-1]
 
     yield make

@@ -62,6 +62,16 @@ def descriptors_of(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def kill_and_wait(pid):
+    """Kills it with -9 and waits for its end."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert select.select([pidfd], [], [], START_SECONDS)[0], f"{pid} does not end"
+    finally:
+        os.close(pidfd)
+
+
 class Daemon:
     """start() to stop(). @wrapper is a command that runs devlxdfsd, such as `deny`."""
 
@@ -148,6 +158,11 @@ class Daemon:
         pids = [pid for pid in children_of(self.process.pid) if is_wanted(name_of(pid))]
         assert len(pids) == 1, f"{pids} are children of the keeper:\n" + self.log()
         return pids[0]
+
+    def kill_worker(self):
+        """As a crash does; returns once it is gone."""
+        self.may_lose_workers = True
+        kill_and_wait(self.worker_pid)
 
     def tree(self, *names):
         """A path in the tree as the host sees it."""

@@ -68,12 +68,16 @@ class Cgroup:
 
 
 class Guest:
-    def __init__(self, build, name="guest", mapped=False):
+    """@cgroup_path is for one that comes back where another was, @first_id for other ids."""
+
+    def __init__(self, build, name="guest", mapped=False, cgroup_path=None,
+                 first_id=FIRST_MAPPED_ID):
         self.name = name
         self.mapped = mapped
-        self.root_uid = FIRST_MAPPED_ID if mapped else 0
+        self.root_uid = first_id if mapped else 0
         self.children = []
-        self.cgroup = Cgroup(f"/devlxdfs-test-{uuid.uuid4().hex[:12]}")
+        self.is_closed = False
+        self.cgroup = Cgroup(cgroup_path or f"/devlxdfs-test-{uuid.uuid4().hex[:12]}")
         namespaces = ["--mount", "--pid", "--uts", "--ipc", "--fork"]
         if mapped:
             namespaces += ["--user", "--keep-caps"]
@@ -86,7 +90,7 @@ class Guest:
         if mapped:
             for kind in "uid", "gid":
                 with open(f"/proc/{self.pid}/{kind}_map", "w") as id_map:
-                    id_map.write(f"0 {FIRST_MAPPED_ID} 65536")
+                    id_map.write(f"0 {first_id} 65536")
         self.cgroup.add(self.pid)
         self.init.stdin.write("go\n")
         self.init.stdin.flush()
@@ -106,9 +110,9 @@ class Guest:
         self.mount(daemon.sock, "/dev/lxd/sock")
         return self
 
-    def attach_tree(self, daemon):
-        """Puts its directory of the tree at /dev/lxd; it must have a record."""
-        self.mount(daemon.tree(self.name), "/dev/lxd")
+    def attach_tree(self, daemon, name=None):
+        """Puts its directory of the tree (or that of @name) at /dev/lxd; it must have a record."""
+        self.mount(daemon.tree(name or self.name), "/dev/lxd")
         return self
 
     def popen(self, argv, uid=0, cgroup=None, **options):
@@ -151,12 +155,21 @@ class Guest:
         done = self.run([PYTHON, "-", *map(str, args)], input=source, **options)
         return json.loads(done.stdout)
 
+    def run_python_with(self, fd, source, **options):
+        """python() with a descriptor of ours under the same number, which is its argument."""
+        done = self.run([PYTHON, "-c", source, str(fd)], pass_fds=[fd], **options)
+        return json.loads(done.stdout)
+
     def start_python(self, source, *args, **options):
         """The same in the background: a Popen whose stdout and stdin are pipes."""
         return self.popen([PYTHON, "-c", source, *map(str, args)], stdin=subprocess.PIPE,
                           stderr=None, **options)
 
     def close(self):
+        """Ends it. May be done by a test, and is done once."""
+        if self.is_closed:
+            return
+        self.is_closed = True
         self.init.kill()  # first: it would complain of its child's end
         self.cgroup.kill()
         for child in [self.init, *self.children]:

@@ -4,7 +4,6 @@
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 
@@ -22,21 +21,13 @@ def ask(daemon):
     return status
 
 
-def kill_worker(daemon):
-    daemon.may_lose_workers = True
-    pidfd = os.pidfd_open(daemon.worker_pid)
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    assert select.select([pidfd], [], [], START_SECONDS)[0]
-    os.close(pidfd)
-
-
 def has_worker(daemon):
     return any(name_of(pid) != HELPER_NAME for pid in children_of(daemon.keeper_pid))
 
 
 def test_connections_wait_while_a_worker_is_replaced(daemon):
     for _ in range(3):
-        kill_worker(daemon)
+        daemon.kill_worker()
         assert ask(daemon) == 500
 
 
@@ -63,7 +54,7 @@ print(json.dumps([answered, refused, lost]))
 """)
     assert client.stdout.readline() == "go\n"
     for _ in range(3):
-        kill_worker(daemon)
+        daemon.kill_worker()
         assert guest.curl("/1.0/config/user.role") == (200, "frontend")
     out, _ = client.communicate("stop\n", START_SECONDS)
     answered, refused, lost = json.loads(out)
@@ -182,7 +173,7 @@ def test_heeds_the_kernels_patience(new_daemon, fuse_sysctl):
     assert daemon.log().count(line) == 1
     for _ in range(7):
         wait_until(lambda: has_worker(daemon), "another worker")
-        kill_worker(daemon)
+        daemon.kill_worker()
     assert ask(daemon) == 500
     assert "starting another one in 0.2 s" in daemon.log()
     assert "starting another one in 0.4 s" not in daemon.log()

@@ -190,6 +190,15 @@ static void test_kept_to_the_limit(void **state)
 	assert_non_null(kept(b, a));
 }
 
+/* As an operation does that has just found @id. */
+static void note_lookup(struct branch *b, uint64_t id, pid_t tid)
+{
+	_cleanup_(index_unrefp) struct index *x = NULL;
+
+	assert_int_equal(branch_index(b, &x), 0);
+	assert_true(branch_note_lookup(b, x, id, tid));
+}
+
 /* Told ESTALE, looked up, changed, opened: what it had found when it looked. */
 static void test_reserved(void **state)
 {
@@ -201,14 +210,14 @@ static void test_reserved(void **state)
 	SHOW(&w->fake, "web1", KEY("a", "1"));
 	b = get(w);
 	a = world_id(b, "config/a");
-	branch_note_lookup(b, a, TID); /* was not told ESTALE */
+	note_lookup(b, a, TID); /* was not told ESTALE */
 	CHANGE(w, "web1", KEY("a", "2"));
 	assert_int_equal(open_by(b, a, TID), -ESTALE);
 
 	branch_note_stale(b, TID);
 	a = world_id(b, "config/a");
-	branch_note_lookup(b, a, TID);
-	branch_note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
 	CHANGE(w, "web1", KEY("a", "3"));
 	assert_non_null(kept(b, a));
 	assert_int_equal(open_by(b, a, TID + 1), -ESTALE);
@@ -219,6 +228,24 @@ static void test_reserved(void **state)
 	assert_int_equal(open_by(b, a, TID), -ESTALE);
 	branch_close(b, a);
 	assert_null(kept(b, a));
+}
+
+static void test_not_reserved_once_replaced(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(index_unrefp) struct index *x = NULL;
+	_cleanup_(branch_unrefp) struct branch *b = NULL;
+	uint64_t a;
+
+	SHOW(&w->fake, "web1", KEY("a", "1"));
+	b = get(w);
+	a = world_id(b, "config/a");
+	assert_int_equal(branch_index(b, &x), 0);
+	branch_note_stale(b, TID);
+	CHANGE(w, "web1", KEY("a", "2"));
+	assert_false(branch_note_lookup(b, x, a, TID));    /* nothing was kept of it */
+	assert_true(branch_note_lookup(b, x, a, TID + 1)); /* who was not told ESTALE */
+	assert_int_equal(open_by(b, a, TID), -ESTALE);
 }
 
 static void test_reserved_and_still_current(void **state)
@@ -232,7 +259,7 @@ static void test_reserved_and_still_current(void **state)
 	a = world_id(b, "config/a");
 	config = world_id(b, "config");
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
 	assert_int_equal(open_by(b, a, TID), 0);
 	branch_close(b, a);
 	/* Nobody has it open: the name need not be told. */
@@ -253,11 +280,11 @@ static void test_reserved_for_reading(void **state)
 	b = get(w);
 	a = world_id(b, "config/a");
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
 	assert_int_equal(branch_open(b, a, TID, true, &row), -EROFS);
 	a = world_id(b, "config/a");
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
 	CHANGE(w, "web1", KEY("a", "2"));
 	assert_int_equal(branch_open(b, a, TID, true, &row), -EROFS);
 	assert_null(kept(b, a));
@@ -275,8 +302,8 @@ static void test_reserved_is_one(void **state)
 	a = world_id(b, "config/a");
 	c = world_id(b, "config/c");
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, a, TID);
-	branch_note_lookup(b, c, TID);
+	note_lookup(b, a, TID);
+	note_lookup(b, c, TID);
 	CHANGE(w, "web1", KEY("d", "1"));
 	assert_null(kept(b, a));
 	assert_non_null(kept(b, c));
@@ -286,7 +313,7 @@ static void test_reserved_is_one(void **state)
 	assert_int_equal(open_by(b, c, TID), -ESTALE);
 	/* As does another ESTALE. */
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, world_id(b, "config/d"), TID);
+	note_lookup(b, world_id(b, "config/d"), TID);
 	branch_note_stale(b, TID);
 	assert_int_equal(open_by(b, a, TID), -ESTALE);
 }
@@ -301,9 +328,9 @@ static void test_reserved_expires(void **state)
 	b = get(w);
 	a = world_id(b, "config/a");
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
 	branch_note_stale(b, TID + 1);
-	branch_note_lookup(b, a, TID + 1);
+	note_lookup(b, a, TID + 1);
 	CHANGE(w, "web1", KEY("a", "2"));
 	assert_non_null(kept(b, a));
 	kernel_set_clock_ahead(2 * SECOND);
@@ -325,7 +352,7 @@ static void test_reserved_is_bounded(void **state)
 	a = world_id(b, "config/a");
 	for (pid_t tid = TID; tid < TID + 65; tid++) {
 		branch_note_stale(b, tid);
-		branch_note_lookup(b, a, tid);
+		note_lookup(b, a, tid);
 	}
 	CHANGE(w, "web1", KEY("a", "2"));
 	assert_int_equal(open_by(b, a, TID), -ESTALE); /* the oldest made room */
@@ -348,7 +375,7 @@ static void test_left_open(void **state)
 	a = world_id(b, "config/a");
 	assert_int_equal(open_by(b, a, TID), 0);
 	branch_note_stale(b, TID);
-	branch_note_lookup(b, a, TID);
+	note_lookup(b, a, TID);
 	branch_note_stale(b, TID + 1);
 	CHANGE(w, "web1", KEY("a", "2"));
 	assert_non_null(kept(b, a));
@@ -365,6 +392,7 @@ int main(void)
 		TEST(test_kept_is_bounded),
 		TEST(test_kept_to_the_limit),
 		TEST(test_reserved),
+		TEST(test_not_reserved_once_replaced),
 		TEST(test_reserved_and_still_current),
 		TEST(test_reserved_for_reading),
 		TEST(test_reserved_is_one),

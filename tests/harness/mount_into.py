@@ -30,9 +30,8 @@ def main():
     namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     tree = checked(libc.syscall(SYS_OPEN_TREE, AT_FDCWD, source.encode(), OPEN_TREE_CLONE))
     checked(libc.setns(namespace, CLONE_NEWNS))
-    if os.path.exists(target):
-        libc.umount2(target.encode(), MNT_DETACH)  # fails when nothing is mounted there
-    else:
+    libc.umount2(target.encode(), MNT_DETACH)  # fails when nothing is mounted there
+    if not os.path.exists(target):
         # As the guest's root: a file system made in a user namespace refuses ids it does not know.
         libc.setfsuid(os.stat(os.path.dirname(target)).st_uid)
         libc.setfsgid(os.stat(os.path.dirname(target)).st_gid)

@@ -262,7 +262,7 @@ READER = r"""
 import json, os, select, sys, threading
 os.chdir("/dev/lxd")
 large = os.open("config/user.large", os.O_RDONLY)
-counts, errors = {}, []
+errors = []
 stop = threading.Event()
 def read():
     with open("config/user.role") as file:
@@ -281,7 +281,6 @@ def whole():
     os.posix_fadvise(large, 0, 0, os.POSIX_FADV_DONTNEED)
     return os.pread(large, 1 << 20, 0) == b"0123456789" * 30000
 def go_on(action):
-    counts[action.__name__] = 0
     while not stop.is_set():
         try:
             if not action():
@@ -289,11 +288,13 @@ def go_on(action):
             counts[action.__name__] += 1
         except OSError as e:
             errors.append(action.__name__ + ": " + e.strerror)
-threads = [threading.Thread(target=go_on, args=(a,)) for a in (read, list, stat, state, miss, whole)]
+actions = (read, list, stat, state, miss, whole)
+counts = {action.__name__: 0 for action in actions}
+threads = [threading.Thread(target=go_on, args=(action,)) for action in actions]
 for thread in threads:
     thread.start()
 while not select.select([sys.stdin], [], [], 1)[0]:
-    print(json.dumps([min(counts.values()), errors[:5]]), flush=True)
+    print(json.dumps([[*counts.values()], errors[:5]]), flush=True)
 stop.set()
 for thread in threads:
     thread.join()
@@ -312,17 +313,21 @@ def test_workers_die_under_readers(new_daemon, guest):
     serves(daemon, guest)
     before = inodes(guest)
     reader = guest.start_python(READER)
-    last = 0
-    for _ in range(10):
-        n, errors = json.loads(reader.stdout.readline())
+
+    def have_got_on():
+        nonlocal counts
+        now, errors = json.loads(reader.stdout.readline())
         assert errors == []
-        while n <= last:  # every thread has got on since the last death
-            n, errors = json.loads(reader.stdout.readline())
-        last = n
+        if not all(n > m + 1 for n, m in zip(now, counts)):
+            return False
+        counts = now
+        return True
+
+    counts = [0] * 6
+    for _ in range(10):
+        wait_until(have_got_on, "every reader to get on", START_SECONDS)
         daemon.kill_worker()
-    while n <= last:
-        n, errors = json.loads(reader.stdout.readline())
-    assert errors == []
+    wait_until(have_got_on, "every reader to get on", START_SECONDS)
     reader.communicate("stop\n")
     # What changes and changes back is what it was, and what the kernel forgot is asked of this worker.
     daemon.guest_record(guest, {**config, "user.role": "backend"})

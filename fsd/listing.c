@@ -11,11 +11,13 @@
 #define OFFSET_PARENT 2
 /* What readdir(3) shows where no inode number is known; the kernel's FUSE_UNKNOWN_INO. */
 #define UNKNOWN_INO 0xffffffff
+/* No reply need be larger: the kernel asks again for the rest. */
+#define REPLY_MAX (1 << 20)
 
 int listing_begin(struct listing *l, size_t size)
 {
-	l->bytes = malloc(size);
-	l->size = size;
+	l->size = size < REPLY_MAX ? size : REPLY_MAX;
+	l->bytes = malloc(l->size);
 	return l->bytes ? 0 : -ENOMEM;
 }
 

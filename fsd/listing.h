@@ -15,7 +15,7 @@ struct listing {
 	size_t size, used;
 };
 
-/* Makes room for @size bytes; req and is_plus are set. Returns 0 or -ENOMEM. */
+/* Makes room for @size bytes, or enough; req and is_plus are set. Returns 0 or -ENOMEM. */
 int listing_begin(struct listing *l, size_t size);
 void listing_finish(struct listing *l);
 

@@ -5,6 +5,7 @@
 #include "session.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <sys/uio.h>
 
 #include "base/log.h"
@@ -12,7 +13,8 @@
 struct session {
 	struct fuse_session *fuse;
 	void *ctx;
-	bool is_replaying; /* set before other threads exist */
+	/* Only while no other threads exist. */
+	bool is_replaying, is_accepted;
 };
 
 void *session_ctx(fuse_req_t req)
@@ -24,11 +26,13 @@ void *session_ctx(fuse_req_t req)
 
 static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 {
-	const struct session *s = userdata;
+	struct session *s = userdata;
+	const struct fuse_out_header *head = iov[0].iov_base;
 	ssize_t n = 0;
 
 	if (!s->is_replaying)
 		return writev(fd, iov, count);
+	s->is_accepted = head->error == 0;
 	for (int i = 0; i < count; i++)
 		n += (ssize_t)iov[i].iov_len;
 	return n;
@@ -60,7 +64,7 @@ static int replay(struct session *s, const struct shared *shared)
 	s->is_replaying = true;
 	fuse_session_process_buf(s->fuse, &request);
 	s->is_replaying = false;
-	return fuse_session_exited(s->fuse) ? -EPROTO : 0;
+	return s->is_accepted && !fuse_session_exited(s->fuse) ? 0 : -EPROTO;
 }
 
 int session_new(int fd, const struct shared *shared, const struct fuse_lowlevel_ops *ops, void *ctx,

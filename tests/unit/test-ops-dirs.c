@@ -158,6 +158,7 @@ static void test_root(void **state)
 	fake_hide(&a->world->fake, "web3");
 	SHOW(&a->world->fake, "web4", KEY("a", "1"));
 	fake_remove(&a->world->fake, "web4");
+	a->tid = FAKE_HOST;
 	assert_int_equal(asks_opendir(a, TREE_ROOT_ID), 0);
 	n = read_dir(a, FUSE_READDIRPLUS, TREE_ROOT_ID, 0, 4096, list);
 	assert_int_equal(n, 5);
@@ -172,7 +173,7 @@ static void test_root(void **state)
 	assert_int_equal(read_dir(a, FUSE_READDIR, TREE_ROOT_ID, offset, 4096, one), 0);
 	assert_non_null(find(list, n, "web3"));
 	assert_null(find(list, n, "web4"));
-	a->uid = 1000;
+	a->tid = ASKS_GUEST; /* also with uid 0 */
 	assert_int_equal(asks_opendir(a, TREE_ROOT_ID), EACCES);
 }
 

@@ -38,7 +38,8 @@ static int receive(int channel_fd, int flags, struct channel_message *ret, int *
 	struct msghdr message = {.msg_iov = &iov,
 				 .msg_iovlen = 1,
 				 .msg_control = &control,
-				 .msg_controllen = sizeof(control.space)};
+				 /* Not the space: there is room for a second one in the padding. */
+				 .msg_controllen = CMSG_LEN(sizeof(int))};
 	_cleanup_(closep) int fd = -1;
 	ssize_t n = recvmsg(channel_fd, &message, flags | MSG_CMSG_CLOEXEC);
 
@@ -48,7 +49,8 @@ static int receive(int channel_fd, int flags, struct channel_message *ret, int *
 		return -EPIPE;
 	if (message.msg_controllen >= CMSG_LEN(sizeof(fd)) && control.head.cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
-	if (n != sizeof(m) || m.type >= _CHANNEL_N)
+	if (n != sizeof(m) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+	    m.type >= _CHANNEL_N)
 		return -EPROTO;
 	*ret = m;
 	*ret_fd = steal_fd(&fd);

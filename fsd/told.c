@@ -85,6 +85,20 @@ static int compare_paths(const void *a, const void *b)
 	return strcmp(((const struct index_kept *)a)->path, ((const struct index_kept *)b)->path);
 }
 
+/* Returns 0, or -EINVAL when it is none that told_save() writes. */
+static int read_node(const char *path, json_t *value, struct index_kept *ret)
+{
+	json_t *hash = json_array_get(value, 0), *changed = json_array_get(value, 1);
+	json_int_t changed_ns = json_integer_value(changed);
+
+	/* There has to be room above it: times of directories rise. */
+	if (!json_is_integer(hash) || !json_is_integer(changed) || changed_ns < 0 ||
+	    changed_ns > INT64_MAX / 2)
+		return -EINVAL;
+	*ret = (struct index_kept){path, (uint64_t)json_integer_value(hash), changed_ns};
+	return 0;
+}
+
 /* *ret stays NULL when there are no nodes. */
 static int restore(json_t *nodes, uint32_t serial, struct index **ret)
 {
@@ -97,38 +111,44 @@ static int restore(json_t *nodes, uint32_t serial, struct index **ret)
 	if (!kept)
 		return -ENOMEM;
 	json_object_foreach (nodes, path, value)
-		kept[n++] = (struct index_kept){
-			path, (uint64_t)json_integer_value(json_array_get(value, 0)),
-			json_integer_value(json_array_get(value, 1))};
+		if (read_node(path, value, &kept[n++]) < 0)
+			return -EINVAL;
 	if (n == 0)
 		return 0;
 	qsort(kept, n, sizeof(*kept), compare_paths);
 	return index_restore(kept, n, serial, ret);
 }
 
-/* One file. Returns 1 with what it says, 0: it is of another mount, or -errno. */
-static int load(int dir_fd, const char *file, const char *mount_id, uint32_t *ret_serial,
-		struct index **ret_index)
+int told_parse(const char *text, size_t n, const char *mount_id, uint32_t *ret_serial,
+	       struct index **ret_index)
 {
-	_cleanup_(freep) char *text = NULL;
-	json_auto_t *root = NULL;
-	const char *mount;
-	json_int_t serial;
-	size_t n;
-	int r = file_read(dir_fd, file, SIZE_MAX_TOLD, &text, &n);
+	json_auto_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+	const char *mount = json_string_value(json_object_get(root, "mount"));
+	json_int_t serial = json_integer_value(json_object_get(root, "serial"));
+	struct index *x = NULL;
+	int r;
 
-	if (r < 0)
-		return r;
-	root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-	mount = json_string_value(json_object_get(root, "mount"));
-	serial = json_integer_value(json_object_get(root, "serial"));
 	if (!mount || serial < 1 || serial > TREE_SERIAL_MAX)
 		return -EINVAL;
 	if (!streq(mount, mount_id))
 		return 0;
-	r = restore(json_object_get(root, "nodes"), (uint32_t)serial, ret_index);
+	r = restore(json_object_get(root, "nodes"), (uint32_t)serial, &x);
+	if (r < 0)
+		return r;
 	*ret_serial = (uint32_t)serial;
-	return r < 0 ? r : 1;
+	*ret_index = x;
+	return 1;
+}
+
+/* As told_parse(), of a file. */
+static int load(int dir_fd, const char *file, const char *mount_id, uint32_t *ret_serial,
+		struct index **ret_index)
+{
+	_cleanup_(freep) char *text = NULL;
+	size_t n;
+	int r = file_read(dir_fd, file, SIZE_MAX_TOLD, &text, &n);
+
+	return r < 0 ? r : told_parse(text, n, mount_id, ret_serial, ret_index);
 }
 
 static int load_file(int dir_fd, const char *file, const char *mount_id,

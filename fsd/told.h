@@ -21,6 +21,13 @@ int told_open(const char *run_dir);
 int told_save(int dir_fd, const char *mount_id, const char *name, uint32_t serial,
 	      const struct index *x);
 
+/*
+ * Parses the @n bytes of a file. Returns 1 with the serial and an index without contents, NULL when nothing was told
+ * yet; 0: it is of another mount; -EINVAL or -ENOMEM.
+ */
+int told_parse(const char *text, size_t n, const char *mount_id, uint32_t *ret_serial,
+	       struct index **ret_index);
+
 /* Removes it. Harmless when there is none. */
 void told_remove(int dir_fd, const char *name);
 

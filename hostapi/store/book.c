@@ -57,8 +57,10 @@ void book_forget(struct book *b, struct entry *e)
 
 	assert(!e->touched);
 	HASH_DEL(b->entries[e->table], e);
-	LL_FOREACH_SAFE (e->sources, s, next)
+	LL_FOREACH_SAFE (e->sources, s, next) {
+		book_set_due(b, s, 0);
 		source_free(s);
+	}
 	record_unref(e->in_force);
 	free(e->error);
 	free(e);
@@ -144,6 +146,7 @@ struct source *book_get_source(struct entry *e, size_t directory, size_t suffix)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
+	s->entry = e;
 	s->directory = directory;
 	s->suffix = suffix;
 	s->is_unread = true;
@@ -151,13 +154,27 @@ struct source *book_get_source(struct entry *e, size_t directory, size_t suffix)
 	return s;
 }
 
+/* The last one that is due no later than @due_us, NULL: none. Mostly that is the last of all. */
+static struct source *last_due_by(const struct book *b, uint64_t due_us)
+{
+	struct source *s = b->due ? b->due->due_prev : NULL;
+
+	while (s && s->due_us > due_us)
+		s = s == b->due ? NULL : s->due_prev;
+	return s;
+}
+
 void book_set_due(struct book *b, struct source *s, uint64_t due_us)
 {
-	if (!s->due_us && due_us)
-		b->n_due++;
-	else if (s->due_us && !due_us)
-		b->n_due--;
+	struct source *before;
+
+	if (s->due_us)
+		DL_DELETE2(b->due, s, due_prev, due_next);
 	s->due_us = due_us;
+	if (!due_us)
+		return;
+	before = last_due_by(b, due_us);
+	DL_APPEND_ELEM2(b->due, before, s, due_prev, due_next);
 }
 
 void book_drop_source(struct book *b, struct entry *e, struct source *s)

@@ -50,10 +50,12 @@ struct stamp {
 };
 
 struct source {
-	struct source *next;   /* entry::sources */
-	struct record *record; /* NULL: it does not parse */
-	char *error;           /* why not, with place */
-	char *warnings;        /* lines, until they are logged */
+	struct source *next;                /* entry::sources */
+	struct entry *entry;                /* whose it is */
+	struct source *due_prev, *due_next; /* book::due, while due_us */
+	struct record *record;              /* NULL: it does not parse */
+	char *error;                        /* why not, with place */
+	char *warnings;                     /* lines, until they are logged */
 	struct stamp stamp;
 	uint64_t due_us; /* when to look again; 0: when hinted */
 	uint8_t directory, suffix;
@@ -82,7 +84,7 @@ struct book {
 	struct entry *entries[_BOOK_N_TABLES];
 	struct entry *touched; /* to be judged, newest first */
 	struct record *empty;  /* the profile `default` while nobody has written one */
-	size_t n_due;          /* sources with due_us */
+	struct source *due;    /* those with due_us, the next one first */
 	size_t n_in_force[_BOOK_N_TABLES];
 	uint64_t n_read; /* files parsed */
 };

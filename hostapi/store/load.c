@@ -262,23 +262,14 @@ int load_directory(struct book *b, size_t directory)
 int load_due(struct book *b)
 {
 	uint64_t now = now_us();
+	struct source *s;
 
-	for (unsigned table = 0; b->n_due > 0 && table < _BOOK_N_TABLES; table++) {
-		struct entry *e, *next;
+	/* Each that is looked at is due no more, or not yet again. */
+	while ((s = b->due) && s->due_us <= now) {
+		_cleanup_(closep) int fd = open_directory(b, s->directory);
 
-		HASH_ITER (hh, b->entries[table], e, next) {
-			struct source *s, *next_source;
-
-			LL_FOREACH_SAFE (e->sources, s, next_source) {
-				_cleanup_(closep) int fd = -1;
-
-				if (!s->due_us || s->due_us > now)
-					continue;
-				fd = open_directory(b, s->directory);
-				if (look(b, e, s, fd, LOAD_NOW) < 0)
-					return -ENOMEM;
-			}
-		}
+		if (look(b, s->entry, s, fd, LOAD_NOW) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }

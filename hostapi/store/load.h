@@ -33,5 +33,5 @@ int load_file(struct book *b, size_t directory, const char *file, enum load_how 
  */
 int load_directory(struct book *b, size_t directory);
 
-/* Looks at what is due. Returns 0 or -ENOMEM; b->n_due says whether something is left. */
+/* Looks at what is due. Returns 0 or -ENOMEM; b->due is what is left. */
 int load_due(struct book *b);

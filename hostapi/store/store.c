@@ -103,7 +103,7 @@ static int on_idle(void *ctx)
 	LOCK_HOLD(&s->lock);
 
 	settle_and_log(s, load_due(&s->book));
-	return s->book.n_due > 0 ? 1 : -1;
+	return s->book.due ? 1 : -1;
 }
 
 static int watch(struct store *s)

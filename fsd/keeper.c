@@ -52,7 +52,7 @@ struct keeper {
 	/* The worker; -1 while there is none. */
 	int pid_fd, channel_fd;
 	uint64_t started_us, helper_started_us;
-	struct pause pause;
+	struct pause pause, helper_pause;
 	bool has_served;   /* some worker was ready: from now on it is always restarted */
 	bool is_published; /* whoever waits for us was told */
 	bool is_stopping;
@@ -258,20 +258,20 @@ static void handle_helper_channel(struct keeper *k)
 
 static void handle_helper_death(struct keeper *k)
 {
-	bool is_early = now_us() - k->helper_started_us < PAUSE_SHORT_LIFE_US;
+	/* One that cannot live is not started for ever: the next one comes with the next worker. */
+	bool is_hopeless = pause_next(&k->helper_pause, now_us() - k->helper_started_us) > 0;
 
 	handle_helper_channel(k);
 	sockets_helper_died(&k->sockets);
 	if (k->is_stopping)
 		return;
-	/* Another would fare the same: the next one comes with the next worker. */
-	if (is_early && !k->is_published)
+	if (is_hopeless && !k->is_published)
 		return give_up(k);
 	log_warn("the helper died%s",
-		 is_early ? " at once, sockets in the tree must wait for the next "
-			    "worker"
-			  : ", starting another one");
-	if (!is_early)
+		 is_hopeless ? " again, sockets in the tree must wait for the next "
+			       "worker"
+			     : ", starting another one");
+	if (!is_hopeless)
 		start_helper(k);
 }
 
@@ -515,6 +515,7 @@ int keeper_run(const struct options *options)
 		.timer_fd = -1,
 		.ready_fd = options->ready_fd,
 		.pause = {.max_us = pause_max_us(0)},
+		.helper_pause = {.max_us = pause_max_us(0)},
 		.pid_fd = -1,
 		.channel_fd = -1,
 	};

@@ -8,9 +8,6 @@
  */
 #include <stdint.h>
 
-/* Who lived for less died at once: another one would fare the same. */
-#define PAUSE_SHORT_LIFE_US UINT64_C(1000000)
-
 struct pause {
 	uint64_t max_us;
 	uint64_t next_us; /* after the next early death */

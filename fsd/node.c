@@ -152,6 +152,7 @@ int node_stat(const struct node *n, struct stat *ret, double *ret_timeout)
 	} else if (n->at) {
 		enum tree_kind kind = tree_row(n->row)->kind;
 
+		/* A socket's time is the same however it is found: others see the socket for all, too. */
 		r = index_access(n->index, n->at, &mode, &st.st_uid, &st.st_gid);
 		if (r < 0)
 			return r;
@@ -159,7 +160,7 @@ int node_stat(const struct node *n, struct stat *ret, double *ret_timeout)
 			  kind == TREE_CONTENT  ? n->at->size
 			  : kind == TREE_STREAM ? state_size(n)
 						: 0,
-			  n->at->changed_ns, &st);
+			  kind == TREE_SOCKET ? 0 : n->at->changed_ns, &st);
 		if (kind == TREE_STREAM)
 			*ret_timeout = 0;
 	} else {

@@ -461,6 +461,17 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
 	fuse_reply_err(req, EROFS);
 }
 
+static void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value,
+			size_t size, int flags)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
+{
+	fuse_reply_err(req, EROFS);
+}
+
 /* Of no device, as /proc: nothing can be filled, and nothing freed. */
 static void op_statfs(fuse_req_t req, fuse_ino_t id)
 {
@@ -483,7 +494,7 @@ static void op_poll(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi,
 
 const struct fuse_lowlevel_ops *ops_table(void)
 {
-	/* What is missing is answered ENOSYS by libfuse, once: there are no xattrs, no locks of ours, no flush. */
+	/* What is missing is answered ENOSYS by libfuse, once: there are no xattrs to read, no locks of ours, no flush. */
 	static const struct fuse_lowlevel_ops table = {
 		.lookup = op_lookup,
 		.forget = op_forget,
@@ -499,6 +510,8 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.link = op_link,
 		.create = op_create,
 		.fallocate = op_fallocate,
+		.setxattr = op_setxattr,
+		.removexattr = op_removexattr,
 		.open = op_open,
 		.read = op_read,
 		.write = op_write,

@@ -158,6 +158,11 @@ static void add_node(struct change *c, uint64_t id)
 	c->error |= inval_add_node(c->batch, id);
 }
 
+static void add_gone(struct change *c, uint64_t id)
+{
+	c->error |= inval_add_gone(c->batch, id);
+}
+
 static void on_stale(void *arg, const struct index *old, const struct index_node *n)
 {
 	struct change *c = arg;
@@ -169,13 +174,13 @@ static void on_stale(void *arg, const struct index *old, const struct index_node
 			keep(c->branch, old, n);
 			add_entry(c, old, n);
 		} else {
-			add_node(c, id);
+			add_gone(c, id);
 		}
 		break;
 	case TREE_DIRECTORY:
 		/* One with a parameter is gone, and says so when asked; the others are only hidden. */
 		if (n->key)
-			add_node(c, id);
+			add_gone(c, id);
 		else
 			add_entry(c, old, n);
 		break;

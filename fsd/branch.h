@@ -8,9 +8,9 @@
  * record that goes and comes back fills the same mount again.
  *
  * How the kernel is told of a content that was replaced: that its node's attributes are to be asked for again; the
- * answer is ESTALE, on which the kernel looks the name up anew by itself. While somebody has the old content open,
- * that would also strike who holds it; then the name is told instead (inval.h says what that can cost), the old
- * content is kept, and its descriptors go on reading it.
+ * answer is ESTALE, on which the kernel looks the name up anew by itself; and that the node is gone. While somebody has
+ * the old content open, that would also strike who holds it; then the name is told instead (inval.h says what that can
+ * cost), the old content is kept, and its descriptors go on reading it.
  *
  * Thread-safe. Locks are held in the order: the store's, a branch's, invalidation's; none while a reply or a
  * notification is written.

@@ -27,6 +27,12 @@
 #define END_US        (200 * 1000)
 /* Batches of one lane that wait for their entries to be told; of more the entries are not told. */
 #define LANE_MAX 256
+/* FUSE_NOTIFY_PRUNE and its message of one node; newer than the headers of some who build this. */
+#define NOTIFY_PRUNE 9
+struct prune_out {
+	uint32_t count, padding;
+	uint64_t spare, id;
+};
 
 struct inval_thread {
 	struct inval *inval;
@@ -50,23 +56,34 @@ struct inval {
 	bool (*idle)(void *ctx);
 	void *ctx;
 	bool has_notifier;
+	bool cannot_prune; /* the notifier's */
 	pthread_t notifier;
 	struct log_limit stall_log;
 };
 
-int inval_add_node(struct inval_batch *b, uint64_t id)
+static int add_node(struct inval_batch *b, uint64_t id, bool is_gone)
 {
 	if (b->n_nodes == b->nodes_size) {
 		size_t size = b->nodes_size ? b->nodes_size * 2 : 8;
-		uint64_t *more = reallocarray(b->nodes, size, sizeof(*more));
+		struct inval_node *more = reallocarray(b->nodes, size, sizeof(*more));
 
 		if (!more)
 			return -ENOMEM;
 		b->nodes = more;
 		b->nodes_size = size;
 	}
-	b->nodes[b->n_nodes++] = id;
+	b->nodes[b->n_nodes++] = (struct inval_node){id, is_gone};
 	return 0;
+}
+
+int inval_add_node(struct inval_batch *b, uint64_t id)
+{
+	return add_node(b, id, false);
+}
+
+int inval_add_gone(struct inval_batch *b, uint64_t id)
+{
+	return add_node(b, id, true);
 }
 
 int inval_add_entry(struct inval_batch *b, uint64_t parent, const char *name)
@@ -117,6 +134,24 @@ static int tell_node(const struct inval *v, uint64_t id)
 	struct iovec parts[] = {{0}, {&out, sizeof(out)}};
 
 	return notify(v, FUSE_NOTIFY_INVAL_INODE, parts, 2);
+}
+
+static int tell_gone(const struct inval *v, uint64_t id)
+{
+	struct prune_out out = {.count = 1, .id = id};
+	struct iovec parts[] = {{0}, {&out, sizeof(out)}};
+
+	return notify(v, NOTIFY_PRUNE, parts, 2);
+}
+
+/* Unknown ones are as good as told. Backwards: a directory is in use while something in it is remembered. */
+static void tell_all_nodes(struct inval *v, const struct inval_batch *b)
+{
+	for (size_t i = 0; i < b->n_nodes; i++)
+		(void)tell_node(v, b->nodes[i].id);
+	for (size_t i = b->n_nodes; i-- > 0 && !v->cannot_prune;)
+		if (b->nodes[i].is_gone)
+			v->cannot_prune = tell_gone(v, b->nodes[i].id) == -EINVAL;
 }
 
 static int tell_entry(const struct inval *v, const struct inval_entry *e)
@@ -197,8 +232,7 @@ static void *tell_nodes(void *arg)
 		}
 		DL_DELETE2(v->fresh, b, queue_prev, queue_next);
 		pthread_mutex_unlock(&v->lock);
-		for (size_t i = 0; i < b->n_nodes; i++)
-			(void)tell_node(v, b->nodes[i]); /* unknown ones are as good as told */
+		tell_all_nodes(v, b);
 		pthread_mutex_lock(&v->lock);
 		pass_on(v, b);
 	}

@@ -3,9 +3,13 @@
 /*
  * Invalidation: telling the kernel that what it remembers of the tree is old
  *
- * Two notifications of different nature, each a write(2) to the mount:
+ * Notifications of different nature, each a write(2) to the mount:
  *  - of a node: its attributes are asked for again. Takes no lock that a guest could hold. One thread,
  *    "notify", writes these, in order.
+ *  - that a node is gone, in addition: what the kernel remembers of its name is dropped unless somebody uses it at the
+ *    moment. For calls that ask for no attributes (O_PATH, inotify, mount), which would find the old node and then be told
+ *    ESTALE again and again. Takes no such lock either. Linux 6.18; before, such calls are wrong until
+ *    somebody opens the file or asks for its attributes by name.
  *  - of an entry: a name is looked up again. Needs the directory's lock in the kernel, which a guest of that directory can
  *    hold for as long as it likes, and its own lookups then wait behind us; so they are few (branch.c says which), an
  *    instance has one at a time, in its lane, and lanes are served by a small pool that grows by a thread for each that
@@ -36,7 +40,10 @@ struct inval_batch {
 	void (*done)(struct inval_batch *b);
 	void *arg;
 	size_t n_nodes, n_entries, nodes_size, entries_size;
-	uint64_t *nodes;
+	struct inval_node {
+		uint64_t id;
+		bool is_gone;
+	} * nodes;
 	struct inval_entry {
 		uint64_t parent;
 		char *name; /* the batch's */
@@ -65,6 +72,8 @@ DEFINE_CLEANUP(struct inval *, inval_free);
 
 /* Zeroed batches may be filled by these. Return 0 or -ENOMEM. */
 int inval_add_node(struct inval_batch *b, uint64_t id);
+/* No name stands for it any more; directories before what is in them. */
+int inval_add_gone(struct inval_batch *b, uint64_t id);
 int inval_add_entry(struct inval_batch *b, uint64_t parent, const char *name);
 /* Frees what it holds, and itself. */
 void inval_batch_free(struct inval_batch *b);

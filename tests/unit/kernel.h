@@ -29,9 +29,12 @@ static struct {
 		uint64_t id;    /* of a node, or of the directory */
 		char name[264]; /* "": of a node */
 	} told[KERNEL_TOLD_MAX];
-	uint64_t held[64];    /* directories; 0: free */
-	uint64_t unknown[16]; /* nodes; 0: free */
-	unsigned n_inside;    /* who is kept waiting */
+	size_t n_gone;
+	uint64_t gone[KERNEL_TOLD_MAX]; /* nodes told to be */
+	bool cannot_prune;              /* it is older than that */
+	uint64_t held[64];              /* directories; 0: free */
+	uint64_t unknown[16];           /* nodes; 0: free */
+	unsigned n_inside;              /* who is kept waiting */
 	uint64_t clock_ahead_us;
 } kernel = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -107,7 +110,7 @@ static inline void kernel_begin(void)
 {
 	LOCK_HOLD(&kernel.lock);
 
-	kernel.n_told = 0;
+	kernel.n_told = kernel.n_gone = 0;
 }
 
 static inline size_t kernel_n_told(void)
@@ -141,6 +144,39 @@ static inline void kernel_wait_told(uint64_t id, const char *name)
 
 	while (kernel_count_(id, name) == 0)
 		pthread_cond_wait(&kernel.changed, &kernel.lock);
+}
+
+static inline size_t kernel_n_gone(void)
+{
+	LOCK_HOLD(&kernel.lock);
+
+	return kernel.n_gone;
+}
+
+static inline void kernel_set_cannot_prune(bool cannot)
+{
+	LOCK_HOLD(&kernel.lock);
+
+	kernel.cannot_prune = cannot;
+}
+
+/* Whether it is the word that a node is gone, which is then noted. Needs the lock. */
+static inline bool kernel_take_gone_(const struct iovec *iov, int n)
+{
+	const struct fuse_out_header *head = iov[0].iov_base;
+	const struct {
+		uint32_t count, padding;
+		uint64_t spare, id;
+	} *out = iov[1].iov_base;
+
+	if (head->error != 9) /* FUSE_NOTIFY_PRUNE */
+		return false;
+	if (n != 2 || iov[1].iov_len != sizeof(*out) || out->count != 1 || out->padding != 0 ||
+	    out->spare != 0 || head->len != sizeof(*head) + sizeof(*out) ||
+	    kernel.n_gone == KERNEL_TOLD_MAX)
+		abort();
+	kernel.gone[kernel.n_gone++] = out->id;
+	return true;
 }
 
 /* Takes apart what must be exactly a notification. */
@@ -192,6 +228,10 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 
 	if (fd != KERNEL_FD)
 		return __real_writev(fd, iov, n);
+	if (kernel_take_gone_(iov, n)) {
+		errno = EINVAL;
+		return kernel.cannot_prune ? -1 : (ssize_t)iov[0].iov_len;
+	}
 	told = kernel_parse_(iov, n);
 	while (*told.name && kernel_has_(kernel.held, ARRAY_SIZE(kernel.held), told.id)) {
 		kernel.n_inside++;

@@ -51,6 +51,8 @@ static void test_changed(void **state)
 	assert_node(a, 2);
 	assert_node(config, 2);
 	assert_true(world_id(b, "config/a") != a);
+	assert_int_equal(kernel_n_gone(), 1);
+	assert_int_equal(kernel.gone[0], a);
 	branches_changed(w->all, "web1");
 	branches_changed(w->all, "nobody");
 	world_settle(w);

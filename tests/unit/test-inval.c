@@ -122,6 +122,47 @@ static void test_what_is_told(void **state)
 	assert_int_equal(n_done(0), 1);
 }
 
+/* After their attributes, those below before those above; of nodes that stay nothing is said. */
+static void test_gone(void **state)
+{
+	struct inval *v = start();
+	struct inval_lane lane = {0};
+	struct inval_batch *b = new_batch(&lane, 0, 100, 0, NULL);
+
+	for (uint64_t id = 101; id < 104; id++)
+		assert_int_equal(inval_add_gone(b, id), 0);
+	kernel_hold(101); /* nothing that a guest could keep waiting */
+	inval_submit(v, b);
+	inval_wait(v, FOR_EVER, never, NULL);
+	assert_int_equal(kernel_n_told(), 4);
+	assert_int_equal(kernel_n_gone(), 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(kernel.gone[i], 103 - i);
+	kernel_let_go(101);
+	inval_free(v);
+}
+
+/* It is tried once. */
+static void test_gone_with_an_older_kernel(void **state)
+{
+	struct inval *v = start();
+	struct inval_lane lane = {0};
+
+	kernel_set_cannot_prune(true);
+	for (unsigned i = 0; i < 2; i++) {
+		struct inval_batch *b = new_batch(&lane, i, 0, 0, NULL);
+
+		assert_int_equal(inval_add_gone(b, 100), 0);
+		assert_int_equal(inval_add_gone(b, 101), 0);
+		inval_submit(v, b);
+	}
+	inval_wait(v, FOR_EVER, never, NULL);
+	assert_int_equal(kernel_n_told(), 4);
+	assert_int_equal(kernel_n_gone(), 1);
+	kernel_set_cannot_prune(false);
+	inval_free(v);
+}
+
 static void test_nothing_to_tell(void **state)
 {
 	struct inval *v = start();
@@ -418,6 +459,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_told),
+		TEST(test_gone),
+		TEST(test_gone_with_an_older_kernel),
 		TEST(test_nothing_to_tell),
 		TEST(test_knows),
 		TEST(test_unknown),

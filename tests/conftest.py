@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "har
 from daemon import Daemon  # noqa: E402
 from guest import Guest, cgroup2_root  # noqa: E402
 from here import BUILD, cannot  # noqa: E402
+from standing import Standing  # noqa: E402
 
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -116,3 +117,11 @@ def tree_guest(request, daemon, new_guest):
     guest = new_guest("web1", mapped=request.param == "mapped")
     daemon.guest_record(guest, {"user.role": "frontend"})
     return guest.attach_tree(daemon)
+
+
+@pytest.fixture(scope="module", params=["privileged", "mapped"])
+def standing(request, tmp_path_factory):
+    """The same as tree_guest for all tests of a file, with ways to ask many questions."""
+    directory = str(tmp_path_factory.mktemp("standing"))
+    with Standing(directory, mapped=request.param == "mapped") as standing:
+        yield standing

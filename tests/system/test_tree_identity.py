@@ -109,6 +109,8 @@ def attempts(base, dir_fd=None):
         "list keys": attempt(lambda: os.listdir(os.open(at("config"), os.O_RDONLY, dir_fd=dir_fd))),
         "enter and list": attempt(lambda: enter(base, dir_fd)),
         "read state": attempt(lambda: read(at("state"), dir_fd)),
+        "open state to write": attempt(lambda: os.close(os.open(at("state"), os.O_WRONLY,
+                                                                dir_fd=dir_fd))),
         "write state": attempt(lambda: write(os.O_WRONLY)),
         "truncate state": attempt(lambda: write(os.O_WRONLY | os.O_TRUNC)),
     }
@@ -291,7 +293,8 @@ def test_the_hosts_root(host, pair):
         found = by_host(argv, source, path)
         assert found["open"] == "b'cached'" and found["read state"] == "b'Started\\n'"
         assert found["lookup of nothing"] == "ENOENT" and "config" in found["enter and list"]
-        assert found["write state"] == found["truncate state"] == "EACCES"
+        assert found["open state to write"] == found["write state"] == "EACCES"
+        assert found["truncate state"] == "EACCES"
     assert state_of(victim) == "Started\n"
 
 

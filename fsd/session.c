@@ -73,7 +73,7 @@ int session_new(int fd, const struct shared *shared, const struct fuse_lowlevel_
 	static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
 	_cleanup_(session_freep) struct session *s = calloc(1, sizeof(*s));
 	char name[] = "devlxdfsd", *argv[] = {name, NULL};
-	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	_cleanup_(fuse_opt_free_args) struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	int own, r;
 
 	if (!s)

@@ -11,6 +11,7 @@
 
 #define ASKS_GUEST  4711
 #define ASKS_HELPER 4712
+#define ASKS_UNIQUE 77
 
 struct asks {
 	struct world *world;
@@ -84,10 +85,23 @@ static inline bool asks_take(struct asks *a)
 
 	if (n < 0)
 		return false;
-	if ((size_t)n < sizeof(a->head) || a->head.len != (size_t)n || a->head.unique != 77)
+	if ((size_t)n < sizeof(a->head) || a->head.len != (size_t)n ||
+	    a->head.unique != ASKS_UNIQUE)
 		abort();
 	a->n = (size_t)n - sizeof(a->head);
 	return true;
+}
+
+/* Has the request of @n bytes answered, once at most. Whether it was. */
+static inline bool asks_process(struct asks *a, void *request, size_t n)
+{
+	bool r;
+
+	session_process(a->session, request, n);
+	r = asks_take(a);
+	if (r && asks_take(a))
+		abort();
+	return r;
 }
 
 /* Has the request answered: @arg of @n_arg bytes, then @name with its NUL unless NULL. Whether there was an answer. */
@@ -98,7 +112,7 @@ static inline bool asks_send(struct asks *a, uint32_t opcode, uint64_t id, const
 	struct fuse_in_header head = {
 		.len = (uint32_t)(sizeof(head) + n_arg + n_name),
 		.opcode = opcode,
-		.unique = 77,
+		.unique = ASKS_UNIQUE,
 		.nodeid = id,
 		.uid = a->uid,
 		.pid = a->tid,
@@ -113,11 +127,8 @@ static inline bool asks_send(struct asks *a, uint32_t opcode, uint64_t id, const
 		at = mempcpy(at, arg, n_arg);
 	if (n_name)
 		memcpy(at, name, n_name);
-	session_process(a->session, request, head.len);
+	r = asks_process(a, request, head.len);
 	free(request);
-	r = asks_take(a);
-	if (r && asks_take(a))
-		abort(); /* two answers */
 	return r;
 }
 

@@ -81,7 +81,6 @@ int session_new(int fd, const struct shared *shared, const struct fuse_lowlevel_
 	s->ctx = ctx;
 	fuse_set_log_func(log_fuse);
 	s->fuse = fuse_session_new(&args, ops, sizeof(*ops), s);
-	fuse_opt_free_args(&args); /* it has made them its own */
 	if (!s->fuse)
 		return -ENOMEM;
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* the session closes it */

@@ -2,7 +2,7 @@
 /* filename_encode() of any name can stand in a directory, and decoded as in a URL it is the name again. */
 #include <stdint.h>
 
-#include "filename.h"
+#include "core/filename.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

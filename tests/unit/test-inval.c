@@ -350,9 +350,9 @@ static void test_lane_is_bounded(void **state)
 	assert_int_equal(kernel_n_told(), 299);
 	kernel_let_go(11);
 	inval_wait(v, FOR_EVER, never, NULL);
+	inval_free(v); /* also waits for who is in done() */
 	assert_int_equal(n_all_done(), 300);
 	assert_int_equal(kernel_n_told_of(11, "b"), 256);
-	inval_free(v);
 }
 
 /* What waits behind somebody who is held is ended without being told. */

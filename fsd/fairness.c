@@ -110,15 +110,30 @@ int fairness_park(struct fairness *f, uint32_t serial, const void *request, size
 	return 0;
 }
 
-struct parked *fairness_take(struct fairness *f)
+/* The lane whose turn it is, or NULL. With the lock held. */
+static struct fairness_lane *next_lane(const struct fairness *f)
 {
-	LOCK_HOLD(&f->lock);
 	struct fairness_lane *lane;
-	struct parked *p;
 
 	DL_FOREACH (f->ring, lane)
 		if (lane->n_in_service < f->in_service_max)
 			break;
+	return lane;
+}
+
+bool fairness_has_turn(struct fairness *f)
+{
+	LOCK_HOLD(&f->lock);
+
+	return next_lane(f) != NULL;
+}
+
+struct parked *fairness_take(struct fairness *f)
+{
+	LOCK_HOLD(&f->lock);
+	struct fairness_lane *lane = next_lane(f);
+	struct parked *p;
+
 	if (!lane)
 		return NULL;
 	p = lane->waiting;

@@ -42,5 +42,8 @@ struct parked *fairness_take(struct fairness *f);
 /* It was answered; frees it. */
 void fairness_done(struct fairness *f, struct parked *p);
 
+/* Whether fairness_take() would find one. */
+bool fairness_has_turn(struct fairness *f);
+
 /* Whether nobody waits. One glance, no lock. */
 bool fairness_is_idle(struct fairness *f);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -28,6 +29,7 @@
 #include "base/fusehost.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "core/pidfd.h"
 #include "channel.h"
 #include "mount.h"
 #include "notify.h"
@@ -37,6 +39,8 @@
 #include "spawn.h"
 #include "worker.h"
 
+/* How long a worker may take to end once it was killed. */
+#define HELD_US     (200 * 1000)
 #define PATIENCE_US (5 * 1000 * 1000)
 
 struct keeper {
@@ -51,11 +55,13 @@ struct keeper {
 	int ready_fd; /* until it has been written to */
 	/* The worker; -1 while there is none. */
 	int pid_fd, channel_fd;
+	int canary_fd; /* a thread of it; -1 where the kernel cannot watch threads (before 6.9) */
 	uint64_t started_us, helper_started_us;
 	struct pause pause, helper_pause;
 	bool has_served;   /* some worker was ready: from now on it is always restarted */
 	bool is_published; /* whoever waits for us was told */
 	bool is_stopping;
+	bool is_canary_dead;
 	bool is_killed; /* it did not stop when it was told to */
 	bool is_done;
 	int status; /* to exit with, once is_done */
@@ -72,6 +78,7 @@ static void keeper_finish(struct keeper *k)
 	free(k->tree_path);
 	rundir_finish(&k->run);
 	closep(&k->channel_fd);
+	closep(&k->canary_fd);
 	closep(&k->pid_fd);
 	closep(&k->ready_fd);
 	closep(&k->timer_fd);
@@ -182,9 +189,20 @@ static void start_helper(struct keeper *k)
 		give_up(k);
 }
 
+/* From now on the worker's death is seen even when the process cannot end. */
+static void watch_canary(struct keeper *k)
+{
+	if (!k->shared || k->pid_fd < 0 || k->canary_fd >= 0)
+		return;
+	k->canary_fd = pidfd_of_thread(k->shared->canary_tid);
+	if (k->canary_fd >= 0)
+		(void)keeper_watch(k, k->canary_fd);
+}
+
 static void worker_is_ready(struct keeper *k)
 {
 	k->has_served = true;
+	watch_canary(k);
 	if (k->shared && k->sockets.helper.pid == 0)
 		start_helper(k);
 	publish(k);
@@ -246,6 +264,8 @@ static void handle_helper_channel(struct keeper *k)
 	int error;
 
 	while (sockets_take_answer(&k->sockets, &serial, &error) == 0) {
+		if (error == -ECANCELED)
+			continue;
 		if (error)
 			log_error("cannot bind a socket in \"%s\": %s", k->tree_path,
 				  strerror(-error));
@@ -286,35 +306,62 @@ static void log_death(const siginfo_t *info, uint64_t delay_us)
 		 (unsigned)(delay_us / 100000 % 10));
 }
 
-static void handle_death(struct keeper *k)
+/* The worker is no more; @info says how it ended. */
+static void worker_died(struct keeper *k, const siginfo_t *info)
 {
-	siginfo_t info = {0};
 	uint64_t delay;
 
-	if (waitid(P_PIDFD, k->pid_fd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
-		return;
 	/* "ready" may still be in the channel. */
 	handle_channel(k);
 	closep(&k->pid_fd);
 	closep(&k->channel_fd);
-	k->pid_fd = k->channel_fd = -1;
+	closep(&k->canary_fd);
+	k->pid_fd = k->channel_fd = k->canary_fd = -1;
+	k->is_canary_dead = false;
 
 	if (k->is_stopping) {
 		k->is_done = true;
 		return;
 	}
-	if (!k->has_served && info.si_code == CLD_EXITED && info.si_status == EXIT_FAILURE) {
+	if (!k->has_served && info->si_code == CLD_EXITED && info->si_status == EXIT_FAILURE) {
 		/* It said why; starting it again would not help. */
-		k->is_done = true;
-		k->status = EXIT_FAILURE;
+		give_up(k);
 		return;
 	}
 	delay = pause_next(&k->pause, now_us() - k->started_us);
-	log_death(&info, delay);
+	log_death(info, delay);
 	if (delay)
 		set_timer(k, delay);
 	else
 		restart(k);
+}
+
+static void handle_death(struct keeper *k)
+{
+	siginfo_t info = {0};
+
+	if (waitid(P_PIDFD, k->pid_fd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0)
+		worker_died(k, &info);
+}
+
+/* The worker was killed; its other threads may need a moment to end, or a guest may hold one of them for as long as it likes. */
+static void handle_canary(struct keeper *k)
+{
+	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->canary_fd, NULL);
+	k->is_canary_dead = true;
+	if (!k->is_stopping)
+		set_timer(k, HELD_US);
+}
+
+/* It has not ended by now: what runs of it runs no more code of ours, and is left behind. */
+static void leave_held_worker(struct keeper *k)
+{
+	const siginfo_t info = {.si_code = CLD_KILLED, .si_status = SIGKILL};
+
+	log_warn("a guest holds a thread of the dead worker, leaving that behind");
+	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->pid_fd, NULL);
+	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->channel_fd, NULL);
+	worker_died(k, &info);
 }
 
 static void handle_signal(struct keeper *k)
@@ -343,6 +390,8 @@ static void handle_timer(struct keeper *k)
 		return;
 	if (k->pid_fd < 0 && !k->is_stopping) {
 		restart(k);
+	} else if (k->is_canary_dead && !k->is_stopping) {
+		leave_held_worker(k);
 	} else if (k->pid_fd >= 0 && k->is_stopping && !k->is_killed) {
 		log_warn("the worker does not stop, killing it");
 		pidfd_send_signal(k->pid_fd, SIGKILL, NULL, 0);
@@ -357,9 +406,15 @@ static void handle_timer(struct keeper *k)
 
 static int keeper_init(struct keeper *k)
 {
+	struct rlimit limit;
 	sigset_t mask;
 	int r;
 
+	/* For the sockets of single instances. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 	/* The worker inherits the mask, so that a signal at its start is not lost. */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
@@ -382,11 +437,12 @@ static int keeper_init(struct keeper *k)
 static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, int n)
 {
 	static void (*const handlers[])(struct keeper *) = {
-		handle_signal, handle_channel,        handle_death,
+		handle_signal, handle_channel,        handle_death,       handle_canary,
 		handle_timer,  handle_helper_channel, handle_helper_death};
 	const int fds[] = {k->signal_fd,
 			   k->channel_fd,
 			   k->pid_fd,
+			   k->canary_fd,
 			   k->timer_fd,
 			   k->sockets.helper.channel_fd,
 			   k->sockets.helper.pid_fd};
@@ -518,6 +574,7 @@ int keeper_run(const struct options *options)
 		.helper_pause = {.max_us = pause_max_us(0)},
 		.pid_fd = -1,
 		.channel_fd = -1,
+		.canary_fd = -1,
 	};
 	int r = keeper_init(&k);
 

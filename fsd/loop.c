@@ -101,6 +101,12 @@ static ssize_t read_request(struct thread *t)
 	return (size_t)n < sizeof(*head) || head->opcode == FUSE_INTERRUPT ? 0 : n;
 }
 
+/* By instance; the socket for all is every guest's, and not the root's, which is the host's. */
+static uint32_t lane_of(uint64_t id)
+{
+	return id == TREE_SOCKET_ID ? UINT32_MAX : tree_serial(id);
+}
+
 /* Parks the one just read, or answers it. */
 static void handle_busy(struct thread *t, size_t n)
 {
@@ -112,7 +118,7 @@ static void handle_busy(struct thread *t, size_t n)
 		l->options.process(l->options.ctx, t->request, n);
 		return;
 	}
-	r = fairness_park(l->fairness, tree_serial(head->nodeid), t->request, n);
+	r = fairness_park(l->fairness, lane_of(head->nodeid), t->request, n);
 	if (r < 0)
 		refuse(l, head, r);
 }
@@ -231,18 +237,22 @@ static void judge_load(struct thread *t, uint64_t slept_us)
 static int serve_next(struct thread *t)
 {
 	struct loop *l = t->loop;
+	const struct fuse_in_header *head = (const void *)t->request;
 	uint64_t slept_us = now_us();
 	ssize_t n = read_request(t);
 
 	slept_us = now_us() - slept_us;
-	if (n == -EAGAIN && !fairness_is_idle(l->fairness))
+	/* What waits for others of its instance is served by who serves those. */
+	if (n == -EAGAIN && fairness_has_turn(l->fairness))
 		return drain(t);
 	if (n == -EAGAIN)
 		wait_for_request(l);
 	if (n <= 0)
 		return n == -EAGAIN ? 0 : (int)n;
 	judge_load(t, slept_us);
-	if (t->streak >= STREAK_BUSY || !fairness_is_idle(l->fairness)) {
+	/* Writing the state takes a file's time: it is counted, so that not all threads do that for one guest. */
+	if (t->streak >= STREAK_BUSY || head->opcode == FUSE_WRITE ||
+	    !fairness_is_idle(l->fairness)) {
 		handle_busy(t, (size_t)n);
 		return drain(t);
 	}
@@ -261,10 +271,11 @@ static void *serve(void *arg)
 	stand_by(l);
 	while (!l->is_stopping && (r == 0 || r == -ENOMEM))
 		r = serve_next(t);
-	/* -ENODEV: unmounted or aborted. */
-	if (r < 0 && r != -ENODEV)
-		log_limited(&l->trouble_log, LOG_EVENT_NONE, NULL, "cannot read from the mount: %s",
-			    strerror(-r));
+	if (r < 0 && !l->is_stopping)
+		log_limited(&l->trouble_log, LOG_EVENT_NONE, NULL,
+			    "cannot read from the mount: %s; guests have lost their directories, "
+			    "restart the daemon",
+			    r == -ENODEV ? "it was unmounted or aborted" : strerror(-r));
 	while (serve_parked(l))
 		continue;
 	return NULL;

@@ -65,7 +65,7 @@ void mount_take_down(const char *path)
 	if (n < 0)
 		n = 1;
 	while (n-- > 0) {
-		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
+		if (umount2(path, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
 			log_warn("cannot unmount \"%s\", ignoring: %m", path);
 	}
 }

@@ -23,5 +23,8 @@ int mount_tree(const char *path, struct shared *s, int *ret_fd);
 /* Whether this kernel can send requests again that a worker has read and did not live to answer (6.9). */
 bool mount_has_resend(const struct shared *s);
 
-/* Takes down all of ours that is mounted at @path, lazily: whoever is inside keeps a dead directory. */
+/*
+ * Takes down all of ours that is mounted at @path, lazily: whoever is inside keeps a dead directory. Nobody waits for an answer
+ * any more, also when a process that cannot end still holds /dev/fuse.
+ */
 void mount_take_down(const char *path);

@@ -202,8 +202,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 }
 
 /* A file of the row @row is open. */
-static void reply_open(fuse_req_t req, struct branch *b, fuse_ino_t id, enum tree_row row,
-		       struct fuse_file_info *fi)
+static void reply_open(const struct ops *o, fuse_req_t req, struct branch *b, fuse_ino_t id,
+		       enum tree_row row, struct fuse_file_info *fi)
 {
 	if (tree_row(row)->kind == TREE_STREAM) {
 		fi->direct_io = 1;
@@ -212,6 +212,7 @@ static void reply_open(fuse_req_t req, struct branch *b, fuse_ino_t id, enum tre
 	}
 	fi->keep_cache = 1;
 	fi->noflush = 1;
+	fi->fh = o->generation;
 	/* The caller was interrupted: the kernel will not close what it was not told it has. */
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		branch_close(b, id);
@@ -239,7 +240,7 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	if (r != 0)
 		fail(o, req, r);
 	else
-		reply_open(req, b, id, row, fi);
+		reply_open(o, req, b, id, row, fi);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
@@ -247,9 +248,16 @@ static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	struct ops *o = session_ctx(req);
 	_cleanup_(branch_unrefp) struct branch *b = branches_find(o->branches, tree_serial(id));
 
-	if (b)
+	/* What an earlier worker opened was never counted here. */
+	if (b && fi->fh == o->generation)
 		branch_close(b, id);
 	fuse_reply_err(req, 0);
+}
+
+/* Whether what was asked of @n, which was not found, is gone because nothing is shown. */
+static bool is_hidden(const struct node *n)
+{
+	return n->index && n->index->is_hidden;
 }
 
 static void reply_slice(fuse_req_t req, const char *bytes, size_t len, size_t size, off_t offset)
@@ -278,10 +286,11 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 	_cleanup_(source_bytes_finish) struct source_bytes value = {0};
 	int r = begin(o, id, &n);
 
+	r = r == -ESTALE && is_hidden(&n) ? -EACCES : r;
 	if (r == 0 && n.kept)
 		reply_slice(req, n.kept->bytes, n.kept->size, size, offset);
 	else if (r == 0 && tree_row(n.row)->kind == TREE_STREAM)
-		n.index->is_hidden ? fail(o, req, -EACCES) : read_stream(o, req, &n, size, offset);
+		read_stream(o, req, &n, size, offset);
 	else if (r == 0)
 		r = tree_row(n.row)->kind == TREE_CONTENT ? index_read(n.index, n.at, &value)
 							  : -EINVAL;

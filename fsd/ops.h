@@ -20,6 +20,8 @@ struct ops {
 	const struct source *source;
 	struct branches *branches;
 	const struct shared *shared;
+	uint64_t
+		generation; /* of the worker, never 0: in the handles of the contents that it opens */
 	struct ops_stats stats;
 };
 

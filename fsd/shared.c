@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #define MAGIC   UINT64_C(0x6465766c78646673) /* "devlxdfs" */
-#define VERSION 1
+#define VERSION 2
 
 /* NULL and errno when it fails. */
 static struct shared *map(int fd)

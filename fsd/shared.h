@@ -18,6 +18,7 @@
 
 struct shared_listener {
 	uint32_t serial; /* of the instance; 0: the slot is free */
+	uint32_t job;    /* tells it from what was in the slot before */
 	int32_t fd;      /* of the keeper, inherited by its workers under the same number */
 	_Atomic bool is_bound;
 };
@@ -34,6 +35,9 @@ struct shared {
 		[SHARED_INIT_MAX]; /* the kernel's FUSE_INIT request, for every worker to replay */
 
 	_Atomic uint32_t last_serial; /* given to an instance; the worker's */
+	_Atomic uint32_t n_workers;   /* that have served so far; the worker's */
+	_Atomic int32_t
+		canary_tid; /* a thread of the worker that ends with it and not before; the worker's */
 	_Atomic int32_t helper_tid;   /* 0: there is none; the keeper's */
 	_Atomic bool is_socket_bound; /* the one for all; the keeper's */
 	struct shared_listener

@@ -14,6 +14,9 @@ struct sockets {
 	const char *path;      /* of the mount; borrowed */
 	int fd;                /* the one for all */
 	struct helper helper;
+	/* The helper has one job at a time: a channel holds a few hundred, and a slot may be taken away meanwhile. */
+	bool is_busy;
+	uint32_t busy_serial, busy_job, last_job;
 };
 
 /* Makes the socket for all, unbound. @path and @shared are borrowed. Finish it with sockets_finish() in any case. Returns 0 or -errno. */

@@ -33,7 +33,7 @@ static int hand_down(const int *fds, size_t n, const struct shared *shared)
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = keep_open(fds[i]);
 	for (size_t i = 0; shared && i < SHARED_LISTENERS_MAX && r == 0; i++)
-		if (shared->listeners[i].serial)
+		if (shared->listeners[i].serial && shared->listeners[i].is_bound)
 			r = keep_open(shared->listeners[i].fd);
 	return r;
 }

@@ -96,6 +96,8 @@ static void listen_on_own(struct treefront *t, uint32_t serial, int fd_consumed)
 	}
 	if (r == 0)
 		(void)steal_fd(&fd);
+	else if (r == -EEXIST) /* the keeper has said so twice */
+		r = 0;
 	else if (b)
 		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance_name(branch_instance(b)),
 			 "cannot listen on its own socket: %s", strerror(-r));
@@ -222,6 +224,7 @@ static int open_parts(struct treefront *t)
 	options.shared = t->shared;
 	t->ops.source = &t->source;
 	t->ops.shared = t->shared;
+	t->ops.generation = ++t->shared->n_workers;
 	r = branches_new(&options, &t->ops.branches);
 	if (r < 0)
 		return r;
@@ -287,6 +290,11 @@ void treefront_stop(struct treefront *t)
 	t->loop = loop_free(t->loop);
 	LOCK_HOLD(&t->http_lock);
 	t->http = NULL;
+}
+
+_Atomic int32_t *treefront_canary(struct treefront *t)
+{
+	return &t->shared->canary_tid;
 }
 
 void treefront_changed(struct treefront *t, const char *name)

@@ -34,6 +34,9 @@ int treefront_start(struct treefront *t, struct http_server *http);
  */
 void treefront_stop(struct treefront *t);
 
+/* Where the id of the worker's canary belongs, for the keeper to see. */
+_Atomic int32_t *treefront_canary(struct treefront *t);
+
 /* What the keeper says of a socket; @fd is taken over. */
 void treefront_message(struct treefront *t, const struct channel_message *m, int fd);
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -246,6 +247,33 @@ static int open_fronts(struct worker *w)
 	return http_new(&options, &w->admin);
 }
 
+static void *be_canary(void *arg)
+{
+	_Atomic int32_t *tid = arg;
+
+	*tid = gettid();
+	while (pause() < 0)
+		continue;
+	return NULL;
+}
+
+/*
+ * A thread that does nothing but end when the process is killed. The process itself may not, while a guest holds
+ * another of its threads in the kernel, and then nothing else tells the keeper.
+ */
+static int start_canary(const struct worker *w)
+{
+	pthread_t thread;
+	int r;
+
+	if (!w->tree)
+		return 0;
+	r = -pthread_create(&thread, NULL, be_canary, treefront_canary(w->tree));
+	if (r == 0)
+		pthread_detach(thread);
+	return r;
+}
+
 static int start(struct worker *w)
 {
 	int r;
@@ -268,6 +296,8 @@ static int start(struct worker *w)
 		r = open_tree(w);
 	if (r == 0)
 		r = open_fronts(w);
+	if (r == 0)
+		r = start_canary(w);
 	if (r == 0 && w->tree)
 		r = treefront_start(w->tree, w->guest);
 	/* From here on records may change. */

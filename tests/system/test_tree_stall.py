@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that holds the lock of its own directory: nobody but itself may have to wait for it."""
 
+import os
+import signal
 import time
 
 from daemon import wait_until
@@ -55,3 +57,18 @@ def test_held_directory(daemon, new_guest):
     holder.stdin.close()
     wait_until(lambda: load(daemon, guest)["stalled"] == [], "the guest to let go")
     assert guest.run(["test", "-e", "/dev/lxd/sock"], check=False).returncode == 1
+
+
+def test_worker_dies_while_a_guest_holds_it(daemon, new_guest):
+    """A thread of it cannot end then, nor can it; the next one does not wait for that."""
+    guest, other = two_guests(daemon, new_guest)
+    holder = hold(guest, "/dev/lxd")
+    daemon.guest_record(guest, {"user.x": "old", "security.devlxd.socket": "false"})
+    daemon.may_lose_workers = True
+    os.kill(daemon.worker_pid, signal.SIGKILL)
+    for each in other, guest:
+        assert each.run(["cat", "/dev/lxd/config/user.x"], timeout=20).stdout == "old"
+    daemon.guest_record(other, {"user.x": "new"})
+    assert other.run(["cat", "/dev/lxd/config/user.x"]).stdout == "new"
+    holder.stdin.close()
+    holder.wait()

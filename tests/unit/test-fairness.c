@@ -43,6 +43,7 @@ static void test_in_turn(void **state)
 	park(f, 0, '0');
 	park(f, 2, 'B');
 	assert_false(fairness_is_idle(f));
+	assert_true(fairness_has_turn(f));
 	for (const char *c = "aA0bBc"; *c; c++)
 		serve(f, *c);
 	/* One that comes later is behind those who wait, but only a round. */

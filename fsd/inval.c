@@ -120,11 +120,14 @@ void inval_batch_free(struct inval_batch *b)
 static int notify(const struct inval *v, int code, struct iovec *parts, int n)
 {
 	struct fuse_out_header head = {.len = sizeof(head), .error = code};
+	int r;
 
 	parts[0] = (struct iovec){&head, sizeof(head)};
 	for (int i = 1; i < n; i++)
 		head.len += (uint32_t)parts[i].iov_len;
-	return writev(v->fuse_fd, parts, n) < 0 ? -errno : 0;
+	r = writev(v->fuse_fd, parts, n) < 0 ? -errno : 0;
+	parts[0] = (struct iovec){0};
+	return r;
 }
 
 static int tell_node(const struct inval *v, uint64_t id)

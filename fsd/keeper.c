@@ -40,7 +40,7 @@
 #include "worker.h"
 
 /* How long a worker may take to end once it was killed. */
-#define HELD_US     (200 * 1000)
+#define HELD_US     (1000 * 1000)
 #define PATIENCE_US (5 * 1000 * 1000)
 
 struct keeper {
@@ -55,6 +55,7 @@ struct keeper {
 	int ready_fd; /* until it has been written to */
 	/* The worker; -1 while there is none. */
 	int pid_fd, channel_fd;
+	int held_fd; /* an earlier one that was left behind: it is reaped when it ends after all */
 	int canary_fd; /* a thread of it; -1 where the kernel cannot watch threads (before 6.9) */
 	uint64_t started_us, helper_started_us;
 	struct pause pause, helper_pause;
@@ -69,6 +70,9 @@ struct keeper {
 
 static void keeper_finish(struct keeper *k)
 {
+	int *const fds[] = {&k->channel_fd, &k->canary_fd, &k->held_fd,   &k->pid_fd,
+			    &k->ready_fd,   &k->timer_fd,  &k->signal_fd, &k->epoll_fd};
+
 	sockets_finish(&k->sockets);
 	if (k->fuse_fd >= 0)
 		mount_take_down(k->tree_path);
@@ -77,13 +81,8 @@ static void keeper_finish(struct keeper *k)
 	shared_free(k->shared);
 	free(k->tree_path);
 	rundir_finish(&k->run);
-	closep(&k->channel_fd);
-	closep(&k->canary_fd);
-	closep(&k->pid_fd);
-	closep(&k->ready_fd);
-	closep(&k->timer_fd);
-	closep(&k->signal_fd);
-	closep(&k->epoll_fd);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		closep(fds[i]);
 }
 
 static int keeper_watch(struct keeper *k, int fd)
@@ -359,9 +358,17 @@ static void leave_held_worker(struct keeper *k)
 	const siginfo_t info = {.si_code = CLD_KILLED, .si_status = SIGKILL};
 
 	log_warn("a guest holds a thread of the dead worker, leaving that behind");
-	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->pid_fd, NULL);
 	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->channel_fd, NULL);
+	closep(&k->held_fd);
+	k->held_fd = steal_fd(&k->pid_fd); /* watched as before */
 	worker_died(k, &info);
+}
+
+static void handle_held_death(struct keeper *k)
+{
+	(void)waitid(P_PIDFD, k->held_fd, NULL, WEXITED | WNOHANG);
+	closep(&k->held_fd);
+	k->held_fd = -1;
 }
 
 static void handle_signal(struct keeper *k)
@@ -437,12 +444,13 @@ static int keeper_init(struct keeper *k)
 static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, int n)
 {
 	static void (*const handlers[])(struct keeper *) = {
-		handle_signal, handle_channel,        handle_death,       handle_canary,
-		handle_timer,  handle_helper_channel, handle_helper_death};
+		handle_signal,     handle_channel, handle_death,          handle_canary,
+		handle_held_death, handle_timer,   handle_helper_channel, handle_helper_death};
 	const int fds[] = {k->signal_fd,
 			   k->channel_fd,
 			   k->pid_fd,
 			   k->canary_fd,
+			   k->held_fd,
 			   k->timer_fd,
 			   k->sockets.helper.channel_fd,
 			   k->sockets.helper.pid_fd};
@@ -575,6 +583,7 @@ int keeper_run(const struct options *options)
 		.pid_fd = -1,
 		.channel_fd = -1,
 		.canary_fd = -1,
+		.held_fd = -1,
 	};
 	int r = keeper_init(&k);
 

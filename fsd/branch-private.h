@@ -75,6 +75,8 @@ int branch_count_open(struct branch *b, uint64_t id);
 void branch_count_close(struct branch *b, uint64_t id);
 /* With the lock held: whether @tid may open @id though it is not current; it is counted as opened then, else not. */
 bool branch_take_reserved(struct branch *b, uint64_t id, pid_t tid);
+/* With the lock held: forgets retries that are too old to come. */
+void branch_expire_retries(struct branch *b);
 /* With the lock held: forgets all retries. */
 void branch_drop_retries(struct branch *b);
 

@@ -41,6 +41,14 @@ void branch_drop_retries(struct branch *b)
 		drop(b, b->retries);
 }
 
+void branch_expire_retries(struct branch *b)
+{
+	uint64_t now = b->retries ? now_us() : 0;
+
+	while (b->retries && now - b->retries->since_us > RETRY_US)
+		drop(b, b->retries);
+}
+
 void branch_note_stale(struct branch *b, pid_t tid)
 {
 	LOCK_HOLD(&b->lock);
@@ -49,7 +57,8 @@ void branch_note_stale(struct branch *b, pid_t tid)
 
 	if (r)
 		drop(b, r);
-	while (b->retries && (b->n_retries >= RETRIES_MAX || now - b->retries->since_us > RETRY_US))
+	branch_expire_retries(b);
+	if (b->n_retries >= RETRIES_MAX)
 		drop(b, b->retries);
 	r = calloc(1, sizeof(*r));
 	if (!r)

@@ -256,6 +256,7 @@ static int replace(struct branch *b, struct index *x)
 	c.batch->name = instance_name(b->instance);
 	c.batch->lane = &b->lane;
 	c.batch->done = batch_done;
+	branch_expire_retries(b); /* or what they reserved would be kept for nobody */
 	index_compare(b->index, x, now_ns(), &changes);
 	if (b->index->owner.uid != x->owner.uid || b->index->owner.gid != x->owner.gid)
 		add_directories(&c, x);

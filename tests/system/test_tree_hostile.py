@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one guest does to its directory no other guest notices: its neighbour reads all the time, and
-the daemon ends up no larger. LONG=1 makes the races go on for a minute instead of seconds."""
+"""What one guest does to its directory no other guest notices: its neighbour reads all the time,
+and the daemon ends up no larger. LONG=1 makes the race go on for a minute instead of seconds."""
 
 import contextlib
 import json
@@ -128,8 +128,15 @@ def test_killed_in_the_middle_again_and_again(daemon, attacker, unharmed):
             storm.remove()
         assert attacker.run(["cat", "/dev/lxd/config/user.key1"]).stdout == \
             key_values(2, 29)["user.key1"]
-    # What it had open when that was replaced is closed.
-    wait_until(lambda: tree_status(daemon)["kept_bytes"] == 0, "kept contents to be dropped")
+
+    # What it had open when that was replaced is closed, and what it only looked up is forgotten.
+    def nothing_is_kept():
+        nonlocal n
+        n += 1
+        daemon.guest_record(attacker, key_values(50, n))
+        return tree_status(daemon)["kept_bytes"] == 0
+
+    wait_until(nothing_is_kept, "kept contents to be dropped")
 
 
 HOLDER = r"""
@@ -190,8 +197,8 @@ MOUNTS = {
 def test_mounts_on_top(daemon, attacker, neighbour, command):
     """Whoever does that may lose what he mounted. Others do not see it, before and after."""
     values = key_values(50)
-    keeper = attacker.popen(["unshare", "--mount", "sh", "-c", f"{command} && echo done; read -r _"],
-                            stdin=-1)
+    keeper = attacker.popen(
+        ["unshare", "--mount", "sh", "-c", f"{command} && echo done; read -r _"], stdin=-1)
     assert keeper.stdout.readline() == "done\n", keeper.stderr.read()
     for value in "one", "two":
         # A change, a key less, all hidden and shown again: whatever the kernel is told.
@@ -214,7 +221,7 @@ def test_mounts_on_top(daemon, attacker, neighbour, command):
 
 
 def inner_pid(guest, child):
-    """The child as the guest's own /proc has it: the last number of NSpid of what nsenter started."""
+    """What nsenter started, as the guest's own /proc has it: the last number of its NSpid."""
     with open(f"/proc/{child.pid}/task/{child.pid}/children") as children:
         pid = children.read().split()[0]
     with open(f"/proc/{pid}/status") as status:

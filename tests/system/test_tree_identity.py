@@ -200,7 +200,8 @@ def test_file_descriptors(pair):
     key = opened_by(victim, "/dev/lxd/config/user.cached", os.O_RDONLY)
     assert attacker.run_python_with(key, ATTEMPTS + """
 fd = int(sys.argv[1])
-print(json.dumps([os.pread(fd, 100, 0).decode(), attempt(lambda: os.open(f"/proc/self/fd/{fd}", 0))]))
+again = attempt(lambda: os.open(f"/proc/self/fd/{fd}", os.O_RDONLY))
+print(json.dumps([os.pread(fd, 100, 0).decode(), again]))
 """) == ["cached", "EACCES"]
     state = opened_by(victim, "/dev/lxd/state", os.O_RDWR)
     write = ATTEMPTS + 'print(json.dumps(attempt(lambda: os.write(int(sys.argv[1]), b"Ready"))))'
@@ -270,9 +271,9 @@ thread.join()
 
 def test_nested_namespaces(pair):
     for victim in pair:
-        for unshare in (["--pid", "--fork"], ["--user", "--map-root-user", "--pid", "--fork"],
-                        ["--user", "--map-root-user", "--pid", "--fork", "--mount", "--mount-proc"]):
-            done = victim.run(["unshare", *unshare, "cat", "/dev/lxd/config/user.cached"])
+        for options in ("--pid", "--user --map-root-user --pid",
+                        "--user --map-root-user --pid --mount --mount-proc"):
+            done = victim.run(["unshare", "--fork", *options.split(), "cat", "/dev/lxd/config/user.cached"])
             assert done.stdout == "cached"
 
 
@@ -301,11 +302,12 @@ def test_the_hosts_root(host, pair):
 def test_root_of_a_pid_namespace_that_is_no_guests(host, pair):
     """A privileged container that nobody registered is not the host, whatever its uid is."""
     victim, _ = pair
-    stranger = next((g for g in host.guests if g.name == "stranger"), None) or host.guest("stranger")
+    stranger = host.guest("stranger")
     stranger.mount(host.daemon.tree(victim.name), "/tmp/theirs")
     assert refused(by_path(stranger, "/tmp/theirs"))
     source = ATTEMPTS + "print(json.dumps(attempts(sys.argv[1])))"
     assert refused(by_host(["unshare", "--pid", "--fork"], source, host.daemon.tree(victim.name)))
+    stranger.close()
 
 
 def test_others_of_the_host(host, pair):

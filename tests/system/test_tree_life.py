@@ -18,7 +18,7 @@ MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 
 
 def mounts_below(directory):
-    """The types of what is mounted there or below, as the daemon's mount namespace, ours, has it."""
+    """The types of what is mounted there or below in the daemon's mount namespace, which is ours."""
     found = []
     with open("/proc/self/mountinfo") as lines:
         for line in lines:
@@ -277,7 +277,7 @@ def state():
 def miss():
     return not os.path.exists("config/user.none")
 def whole():
-    # Not from the page cache: the file is given back to the kernel, and read through an old descriptor.
+    # Of an old descriptor, and not from the page cache.
     os.posix_fadvise(large, 0, 0, os.POSIX_FADV_DONTNEED)
     return os.pread(large, 1 << 20, 0) == b"0123456789" * 30000
 def go_on(action):
@@ -329,7 +329,7 @@ def test_workers_die_under_readers(new_daemon, guest):
         daemon.kill_worker()
     wait_until(have_got_on, "every reader to get on", START_SECONDS)
     reader.communicate("stop\n")
-    # What changes and changes back is what it was, and what the kernel forgot is asked of this worker.
+    # What changes and changes back is what it was: the kernel asked two workers for it.
     daemon.guest_record(guest, {**config, "user.role": "backend"})
     assert inodes(guest) != before
     daemon.kill_worker()

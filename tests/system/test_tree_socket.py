@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The socket in the tree: one for all, known by who connects, or an instance's own, known by where."""
+"""The socket in the tree: one for all, where callers are known by their cgroup, or an instance's
+own, where whoever comes in is that instance."""
 
 import os
 import stat

@@ -273,7 +273,8 @@ def test_nested_namespaces(pair):
     for victim in pair:
         for options in ("--pid", "--user --map-root-user --pid",
                         "--user --map-root-user --pid --mount --mount-proc"):
-            done = victim.run(["unshare", "--fork", *options.split(), "cat", "/dev/lxd/config/user.cached"])
+            done = victim.run(["unshare", "--fork", *options.split(),
+                               "cat", "/dev/lxd/config/user.cached"])
             assert done.stdout == "cached"
 
 

@@ -18,7 +18,7 @@ MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 
 
 def mounts_below(directory):
-    """The types of what is mounted there or below in the daemon's mount namespace, which is ours."""
+    """The types of what is mounted there or below; the daemon's mount namespace is ours."""
     found = []
     with open("/proc/self/mountinfo") as lines:
         for line in lines:

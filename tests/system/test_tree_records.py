@@ -53,7 +53,7 @@ def test_record_goes_and_returns(daemon, guest):
 
 
 def test_instance_is_renamed(daemon, guest):
-    """What the guest has mounted is the old name's directory, and empties; the new one's is another."""
+    """What the guest has mounted is the old name's, and empties; the new one's is another."""
     daemon.ctl("create", "old", "--cgroup", guest.cgroup.path, "-c", "user.role=frontend")
     guest.attach_tree(daemon, "old")
     assert guest.run(["cat", "/dev/lxd/name"]).stdout == "old\n"

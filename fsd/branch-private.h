@@ -18,7 +18,8 @@ struct branches {
 	pthread_rwlock_t
 		lock; /* of the two hashes and the list; never held while a branch's is taken */
 	struct branch *by_serial, *by_name;
-	struct branch *untold; /* their files are to be written; a reference each */
+	_Atomic unsigned n_dropped; /* indexes, since memory was last given back */
+	struct branch *untold;      /* their files are to be written; a reference each */
 };
 
 /* How many descriptors of a content are open. */

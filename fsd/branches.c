@@ -2,6 +2,8 @@
 /*
  * All branches: by name, by serial, and the files that say so
  */
+#include <malloc.h>
+
 #include <utlist.h>
 
 #include "branch.h"
@@ -12,6 +14,9 @@
 #include "core/lock.h"
 #include "shared.h"
 #include "told.h"
+
+/* After so many indexes were dropped their memory is given back. */
+#define TRIM_AT 64
 
 static struct branch *find(struct branches *all, uint32_t serial)
 {
@@ -144,6 +149,10 @@ static bool tell_one(void *ctx)
 		LOCK_HOLD_ALONE(&all->lock);
 
 		b = all->untold;
+		if (!b && all->n_dropped >= TRIM_AT) {
+			all->n_dropped = 0;
+			malloc_trim(0);
+		}
 		if (!b)
 			return false;
 		all->untold = b->next_untold == b ? NULL : b->next_untold;
@@ -218,6 +227,8 @@ void branches_forgotten(struct branches *all, uint32_t serial)
 		return;
 	branch_forgotten(b);
 	forget_if_gone(all, b);
+	if (++all->n_dropped >= TRIM_AT)
+		inval_wake(all->inval);
 }
 
 /* References to all. NULL = no memory. */

@@ -36,7 +36,7 @@
 /* A read(2) that took less cannot have slept; sleeping and waking take longer anywhere. */
 #define SLEPT_US 5
 /* After so many reads in a row that did not sleep there may be a queue: it is looked at, and one more thread called in. */
-#define STREAK_BUSY 4
+#define STREAK_BUSY 32
 /* Who slept for so long is not needed, if there are others. */
 #define IDLE_US 1000
 

@@ -47,7 +47,7 @@ struct branch *branch_new(struct branches *all, struct instance *i, uint32_t ser
 static void drop_kept(struct branch *b, struct branch_kept *k)
 {
 	DL_DELETE(b->kept, k);
-	b->n_kept_bytes -= sizeof(*k) + k->size;
+	b->n_kept_bytes -= k->size;
 	branch_kept_unref(k);
 }
 
@@ -122,7 +122,7 @@ static void keep(struct branch *b, const struct index *x, const struct index_nod
 	struct branch_kept *k;
 
 	/* One that was kept, and came back meanwhile, is the same. */
-	if (n->size > BRANCH_KEPT_MAX - sizeof(*k) || find_kept(b, index_id(x, n)) ||
+	if (n->size > BRANCH_KEPT_MAX || find_kept(b, index_id(x, n)) ||
 	    index_read(x, n, &value) != 0)
 		return;
 	k = malloc(sizeof(*k) + value.len);
@@ -136,7 +136,7 @@ static void keep(struct branch *b, const struct index *x, const struct index_nod
 	}
 	memcpy(k->bytes, value.at, value.len);
 	DL_APPEND(b->kept, k);
-	b->n_kept_bytes += sizeof(*k) + k->size;
+	b->n_kept_bytes += k->size;
 	while (b->n_kept_bytes > BRANCH_KEPT_MAX)
 		drop_kept(b, b->kept);
 }

@@ -37,7 +37,7 @@ struct branch_kept {
 struct branch_kept *branch_kept_unref(struct branch_kept *k); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct branch_kept *, branch_kept_unref);
 
-/* Bytes of replaced contents kept for one instance, with what it takes to keep them; the oldest goes first. */
+/* Bytes of replaced contents kept for one instance; the oldest goes first. */
 #define BRANCH_KEPT_MAX (1 << 20)
 
 struct branches_options {

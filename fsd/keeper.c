@@ -62,7 +62,7 @@ struct keeper {
 	bool has_served;   /* some worker was ready: from now on it is always restarted */
 	bool is_published; /* whoever waits for us was told */
 	bool is_stopping;
-	bool is_canary_dead;
+	bool is_canary_dead, has_helped;
 	bool is_killed; /* it did not stop when it was told to */
 	bool is_done;
 	int status; /* to exit with, once is_done */
@@ -177,6 +177,7 @@ static void start_helper(struct keeper *k)
 	int r = sockets_start_helper(&k->sockets);
 
 	k->helper_started_us = now_us();
+	k->has_helped = false;
 
 	if (r == 0 && (keeper_watch(k, k->sockets.helper.pid_fd) < 0 ||
 		       keeper_watch(k, k->sockets.helper.channel_fd) < 0))
@@ -263,6 +264,7 @@ static void handle_helper_channel(struct keeper *k)
 	int error;
 
 	while (sockets_take_answer(&k->sockets, &serial, &error) == 0) {
+		k->has_helped = true;
 		if (error == -ECANCELED)
 			continue;
 		if (error)
@@ -275,10 +277,11 @@ static void handle_helper_channel(struct keeper *k)
 	}
 }
 
+/* One that cannot live, and has done nothing, is not started for ever: the next one comes with the next worker. */
 static void handle_helper_death(struct keeper *k)
 {
-	/* One that cannot live is not started for ever: the next one comes with the next worker. */
-	bool is_hopeless = pause_next(&k->helper_pause, now_us() - k->helper_started_us) > 0;
+	uint64_t lived_us = now_us() - k->helper_started_us;
+	bool is_hopeless = pause_next(&k->helper_pause, lived_us) > 0 && !k->has_helped;
 
 	handle_helper_channel(k);
 	sockets_helper_died(&k->sockets);
@@ -286,10 +289,7 @@ static void handle_helper_death(struct keeper *k)
 		return;
 	if (is_hopeless && !k->is_published)
 		return give_up(k);
-	log_warn("the helper died%s",
-		 is_hopeless ? " again, sockets in the tree must wait for the next "
-			       "worker"
-			     : ", starting another one");
+	log_warn("the helper died%s", is_hopeless ? " again" : ", starting another one");
 	if (!is_hopeless)
 		start_helper(k);
 }

@@ -155,9 +155,12 @@ class Daemon:
         return self._child(lambda name: name == HELPER_NAME)
 
     def _child(self, is_wanted):
-        pids = [pid for pid in children_of(self.process.pid) if is_wanted(name_of(pid))]
-        assert len(pids) == 1, f"{pids} are children of the keeper:\n" + self.log()
-        return pids[0]
+        """The one there is; after one has died the next may take a moment."""
+        def find():
+            return [pid for pid in children_of(self.process.pid) if is_wanted(name_of(pid))]
+
+        wait_until(lambda: len(find()) == 1, "the keeper's child")
+        return find()[0]
 
     def kill_worker(self):
         """As a crash does; returns once it is gone."""

@@ -85,7 +85,7 @@ if wanted asan && build build-asan --native-file tests/dev.ini; then
     python_tests build-asan clients tests/clients
 fi
 if wanted tsan && build build-tsan -Db_sanitize=thread -Db_lundef=false; then
-    python_tests build-tsan load tests/system/test_{hostile,keeper,live}.py
+    python_tests build-tsan load tests/system/test_{hostile,keeper,live,tree_coherence,tree_stall}.py
 fi
 
 exec /usr/bin/python3 tests/summary.py "$results"/*.xml

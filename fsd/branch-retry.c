@@ -58,7 +58,7 @@ void branch_note_stale(struct branch *b, pid_t tid)
 	if (r)
 		drop(b, r);
 	branch_expire_retries(b);
-	if (b->n_retries >= RETRIES_MAX)
+	if (b->retries && b->n_retries >= RETRIES_MAX)
 		drop(b, b->retries);
 	r = calloc(1, sizeof(*r));
 	if (!r)

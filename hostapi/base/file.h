@@ -8,9 +8,17 @@
  * old bytes or the new ones. Directories are given as descriptors (AT_FDCWD
  * allowed) so that a path is resolved once.
  */
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+/* For _cleanup_; with it goes the descriptor that it was made of. */
+static inline void file_closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
 
 /*
  * Reads the regular file @name in @dir_fd, at most @max bytes. *ret_bytes is

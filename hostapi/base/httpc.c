@@ -10,18 +10,16 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/httphead.h"
+#include "base/httplines.h"
 #include "base/sock.h"
-#include "base/text.h"
 
 enum {
 	LINE_BYTES_MAX = 64 * 1024,
-	HEADERS_MAX = 256,
-	BODY_BYTES_MAX = 64 * 1024 * 1024,
 };
 
 /* What was received and not yet looked at is in.data[pos, in.len). */
@@ -29,14 +27,6 @@ struct stream {
 	int fd;
 	struct buf in;
 	size_t pos;
-};
-
-struct head {
-	unsigned status;
-	bool is_chunked;
-	bool has_length;
-	uint64_t length;
-	char *content_type;
 };
 
 void httpc_reply_finish(struct httpc_reply *reply)
@@ -98,7 +88,7 @@ static int stream_line(struct stream *s, char **ret_line)
 /* Moves @n bytes to @out. Returns 0 or -errno. */
 static int stream_take(struct stream *s, struct buf *out, uint64_t n)
 {
-	if (n > BODY_BYTES_MAX - out->len)
+	if (n > HTTPHEAD_BODY_MAX - out->len)
 		return -EFBIG;
 	while (n > 0) {
 		size_t left = s->in.len - s->pos;
@@ -135,29 +125,6 @@ static int stream_take_until_end(struct stream *s, struct buf *out)
 	}
 }
 
-/* Chunk sizes are the one hexadecimal number we read. Extensions behind ';' are ignored. */
-static int parse_chunk_size(const char *line, uint64_t *ret)
-{
-	static const char digits[] = "0123456789abcdefABCDEF";
-	uint64_t value = 0;
-	const char *p = line;
-
-	for (; *p && *p != ';' && *p != ' '; p++) {
-		const char *digit = strchr(digits, *p);
-		size_t i = digit ? (size_t)(digit - digits) : 0;
-
-		if (!digit)
-			return -EPROTO;
-		value = value << 4 | (i < 16 ? i : i - 6);
-		if (value > BODY_BYTES_MAX)
-			return -EFBIG;
-	}
-	if (p == line)
-		return -EPROTO;
-	*ret = value;
-	return 0;
-}
-
 static int stream_take_chunks(struct stream *s, struct buf *out)
 {
 	for (;;) {
@@ -166,7 +133,7 @@ static int stream_take_chunks(struct stream *s, struct buf *out)
 		int r = stream_line(s, &line);
 
 		if (r >= 0)
-			r = parse_chunk_size(line, &size);
+			r = httphead_parse_chunk_size(line, &size);
 		if (r < 0)
 			return r;
 		if (size == 0)
@@ -181,67 +148,24 @@ static int stream_take_chunks(struct stream *s, struct buf *out)
 	}
 }
 
-/* "HTTP/1.1 200 OK" */
-static int parse_status(const char *line, unsigned *ret)
-{
-	char digits[4];
-	uint64_t status;
-
-	if (!text_has_prefix(line, "HTTP/1.") || strlen(line) < strlen("HTTP/1.1 200") ||
-	    line[8] != ' ' || (line[12] && line[12] != ' '))
-		return -EPROTO;
-	memcpy(digits, line + 9, 3);
-	digits[3] = '\0';
-	if (text_to_u64(digits, 100, 599, &status) < 0)
-		return -EPROTO;
-	*ret = (unsigned)status;
-	return 0;
-}
-
-static int parse_header(char *line, struct head *head)
-{
-	char *value = strchr(line, ':');
-
-	if (!value)
-		return -EPROTO;
-	*value++ = '\0';
-	value += strspn(value, " \t");
-	for (size_t n = strlen(value); n > 0 && strchr(" \t", value[n - 1]); n--)
-		value[n - 1] = '\0';
-	if (strcasecmp(line, "Content-Length") == 0) {
-		head->has_length = true;
-		return text_to_u64(value, 0, UINT64_MAX, &head->length) < 0 ? -EPROTO : 0;
-	}
-	if (strcasecmp(line, "Transfer-Encoding") == 0) {
-		head->is_chunked = strcasecmp(value, "chunked") == 0;
-		return head->is_chunked ? 0 : -EPROTO;
-	}
-	if (strcasecmp(line, "Content-Type") == 0) {
-		free(head->content_type);
-		head->content_type = strdup(value);
-		return head->content_type ? 0 : -ENOMEM;
-	}
-	return 0;
-}
-
-static int read_head(struct stream *s, struct head *head)
+static int read_head(struct stream *s, struct httphead *head)
 {
 	char *line;
 	int r = stream_line(s, &line);
 
 	if (r >= 0)
-		r = parse_status(line, &head->status);
-	for (unsigned i = 0; r >= 0 && i < HEADERS_MAX; i++) {
+		r = httphead_parse_status(line, &head->status);
+	for (unsigned i = 0; r >= 0 && i < HTTPHEAD_LINES_MAX; i++) {
 		r = stream_line(s, &line);
 		if (r >= 0 && !*line)
 			return 0;
 		if (r >= 0)
-			r = parse_header(line, head);
+			r = httphead_parse_header(line, head);
 	}
 	return r < 0 ? r : -EPROTO;
 }
 
-static int read_body(struct stream *s, const struct head *head, struct buf *out)
+static int read_body(struct stream *s, const struct httphead *head, struct buf *out)
 {
 	if (head->status == 204 || head->status == 304)
 		return 0;
@@ -257,12 +181,12 @@ static int read_reply(int fd, bool is_head, struct httpc_reply *ret)
 	_cleanup_(buf_finish) struct buf body = {0};
 	struct httpc_reply reply = {0};
 	struct stream s = {.fd = fd};
-	struct head head;
+	struct httphead head;
 	int r;
 
 	do { /* until it is not 1xx */
 		free(reply.content_type);
-		head = (struct head){0};
+		head = (struct httphead){0};
 		r = read_head(&s, &head);
 		reply.content_type = head.content_type;
 	} while (r >= 0 && head.status < 200);
@@ -297,8 +221,9 @@ static int send_all(int fd, const char *bytes, size_t n)
 	return 0;
 }
 
-int httpc_request(const char *path, const char *method, const char *target, const void *body,
-		  size_t body_len, struct httpc_reply *ret)
+/* The connection, to which the request was sent. Returns it or -errno. */
+static int connect_and_send(const char *path, const char *method, const char *target,
+			    const void *body, size_t body_len)
 {
 	_cleanup_(buf_finish) struct buf request = {0};
 	_cleanup_(closep) int fd = -1;
@@ -321,5 +246,72 @@ int httpc_request(const char *path, const char *method, const char *target, cons
 	/* A server that refuses the body answers and closes before it has read all. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return r;
-	return read_reply(fd, streq(method, "HEAD"), ret);
+	return steal_fd(&fd);
+}
+
+int httpc_request(const char *path, const char *method, const char *target, const void *body,
+		  size_t body_len, struct httpc_reply *ret)
+{
+	_cleanup_(closep) int fd = connect_and_send(path, method, target, body, body_len);
+
+	return fd < 0 ? fd : read_reply(fd, streq(method, "HEAD"), ret);
+}
+
+struct httpc_stream {
+	int fd;
+	struct httplines lines;
+};
+
+int httpc_open(const char *path, const char *target, size_t line_max, struct httpc_stream **ret)
+{
+	_cleanup_(httpc_stream_freep) struct httpc_stream *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	httplines_init(&s->lines, line_max);
+	s->fd = connect_and_send(path, "GET", target, NULL, 0);
+	if (s->fd < 0)
+		return s->fd;
+	*ret = steal_ptr(&s);
+	return 0;
+}
+
+struct httpc_stream *httpc_stream_free(struct httpc_stream *s)
+{
+	if (!s)
+		return NULL;
+	closep(&s->fd);
+	httplines_finish(&s->lines);
+	free(s);
+	return NULL;
+}
+
+int httpc_stream_fd(const struct httpc_stream *s)
+{
+	return s->fd;
+}
+
+int httpc_stream_read(struct httpc_stream *s)
+{
+	char bytes[16 * 1024];
+	ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return httplines_feed(&s->lines, bytes, (size_t)n);
+}
+
+unsigned httpc_stream_status(const struct httpc_stream *s)
+{
+	return httplines_status(&s->lines);
+}
+
+bool httpc_stream_is_done(const struct httpc_stream *s)
+{
+	return httplines_is_done(&s->lines);
+}
+
+char *httpc_stream_next(struct httpc_stream *s, size_t *ret_n)
+{
+	return httplines_next(&s->lines, ret_n);
 }

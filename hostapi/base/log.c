@@ -26,6 +26,7 @@ static struct {
 	const char *ident;
 	enum log_level max_level;
 	bool is_journal;
+	struct log_tail *tail; /* NULL: not kept */
 } sink = {.ident = "devlxdfs", .max_level = LOG_LEVEL_INFO};
 
 /* Never change one: people and monitoring search for them. */
@@ -56,6 +57,11 @@ void log_init(const char *ident, enum log_level max_level)
 	sink.ident = ident;
 	sink.max_level = max_level;
 	sink.is_journal = log_journal_is_stderr();
+}
+
+void log_keep_tail(struct log_tail *tail)
+{
+	sink.tail = tail;
 }
 
 int log_level_parse(const char *text)
@@ -148,21 +154,57 @@ static void write_line(enum log_level level, const char *subject, const char *te
 		return;
 }
 
-void log_full(enum log_level level, enum log_event event, const char *instance, const char *format,
-	      ...)
+/* Threads do not wait for each other: each has a line of its own. */
+static void keep(struct log_tail *tail, const char *text)
+{
+	uint32_t n = atomic_fetch_add(&tail->n, 1);
+
+	append(tail->lines[n % LOG_TAIL_LINES], LOG_TAIL_BYTES, 0, text);
+}
+
+void log_tail_text(const struct log_tail *tail, unsigned n, char *text, size_t size)
+{
+	uint32_t end = tail->n, i = end > n ? end - n : 0;
+	size_t used = 0;
+
+	text[0] = '\0';
+	if (end - i > LOG_TAIL_LINES)
+		i = end - LOG_TAIL_LINES;
+	for (; i != end; i++) {
+		char line[LOG_TAIL_BYTES];
+
+		memcpy(line, tail->lines[i % LOG_TAIL_LINES], sizeof(line));
+		line[sizeof(line) - 1] = '\0';
+		used = append(text, size, used, used ? ", \"" : "\"");
+		used = append(text, size, used, line);
+		used = append(text, size, used, "\"");
+	}
+}
+
+static void _printf_(4, 0) log_args(enum log_level level, enum log_event event,
+				    const char *instance, const char *format, va_list args)
 {
 	int saved = errno;
 	char text[TEXT_MAX];
-	va_list args;
 
 	if (level > sink.max_level)
 		return;
-	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
+	if (sink.tail)
+		keep(sink.tail, text);
 	if (!sink.is_journal || send_to_journal(level, event, instance, text) < 0)
 		write_line(level, instance ? instance : sink.ident, text);
 	errno = saved;
+}
+
+void log_full(enum log_level level, enum log_event event, const char *instance, const char *format,
+	      ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_args(level, event, instance, format, args);
+	va_end(args);
 }
 
 bool log_limit_allows(struct log_limit *limit, uint32_t *ret_n_dropped)
@@ -182,5 +224,21 @@ bool log_limit_allows(struct log_limit *limit, uint32_t *ret_n_dropped)
 		return false;
 	}
 	*ret_n_dropped = n_dropped;
+	return true;
+}
+
+bool log_limited(struct log_limit *limit, enum log_event event, const char *instance,
+		 const char *format, ...)
+{
+	uint32_t n_dropped;
+	va_list args;
+
+	if (!log_limit_allows(limit, &n_dropped))
+		return false;
+	if (n_dropped)
+		log_warn("%u entries like the next were not written", n_dropped);
+	va_start(args, format);
+	log_args(LOG_LEVEL_WARNING, event, instance, format, args);
+	va_end(args);
 	return true;
 }

@@ -43,6 +43,24 @@ enum log_event {
 /* @ident is the program's name; @max_level drops what is less urgent. Call once, before threads. */
 void log_init(const char *ident, enum log_level max_level);
 
+/* The last entries of a process, in memory that may outlive it: line n is at n % LOG_TAIL_LINES, n counts them. */
+#define LOG_TAIL_LINES 4
+#define LOG_TAIL_BYTES 256
+struct log_tail {
+	_Atomic uint32_t n;
+	char lines[LOG_TAIL_LINES]
+		  [LOG_TAIL_BYTES]; /* cut, and terminated unless it dies in the middle of one */
+};
+
+/* Entries are from now on put into @tail (borrowed) as well. Call once, before threads. */
+void log_keep_tail(struct log_tail *tail);
+
+/*
+ * What is in @tail, which whoever wrote it may have filled with anything, as text: the last @n entries at most, quoted, oldest first.
+ * Empty when there is none.
+ */
+void log_tail_text(const struct log_tail *tail, unsigned n, char *text, size_t size);
+
 /* "error" "warning" "info" "debug" -> level, or -EINVAL. */
 int log_level_parse(const char *text);
 
@@ -74,14 +92,9 @@ struct log_limit {
  */
 bool log_limit_allows(struct log_limit *limit, uint32_t *ret_n_dropped);
 
-/* A warning unless @limit says not to; says how many were not written before it. */
-#define log_limited(limit, event, instance, format, ...)                                           \
-	do {                                                                                       \
-		uint32_t n_dropped_;                                                               \
-                                                                                                   \
-		if (!log_limit_allows(limit, &n_dropped_))                                         \
-			break;                                                                     \
-		if (n_dropped_)                                                                    \
-			log_warn("%u entries like the next were not written", n_dropped_);         \
-		log_full(LOG_LEVEL_WARNING, event, instance, format, __VA_ARGS__);                 \
-	} while (0)
+/*
+ * A warning unless @limit says not to; says how many were not written before it. Returns whether it was
+ * written: what else is told of it can be bounded by the same.
+ */
+bool log_limited(struct log_limit *limit, enum log_event event, const char *instance,
+		 const char *format, ...) _printf_(4, 5);

@@ -46,6 +46,7 @@ int mountinfo_parse(char *line, struct mountinfo *ret)
 		return -EINVAL;
 	unescape(fields[3]);
 	unescape(fields[4]);
+	m.device = fields[2];
 	m.root = fields[3];
 	m.point = fields[4];
 	*ret = m;

@@ -9,8 +9,9 @@
 /* Texts are parts of the line. */
 struct mountinfo {
 	uint64_t id, parent;
-	const char *root;  /* which part of the file system; "/" is all of it */
-	const char *point; /* where, as the reader of the file sees it */
+	const char *device; /* of the file system: MAJ:MIN */
+	const char *root;   /* which part of the file system; "/" is all of it */
+	const char *point;  /* where, as the reader of the file sees it */
 	const char *type;
 	bool is_shared; /* what is mounted below is seen in other mount namespaces, too */
 };

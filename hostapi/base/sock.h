@@ -24,3 +24,5 @@ int sock_connect(const char *path);
 
 /* Monotonic time. */
 uint64_t now_us(void);
+/* Time of the wall clock, as files have it. */
+int64_t now_ns(void);

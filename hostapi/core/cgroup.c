@@ -178,24 +178,32 @@ struct kernfs_handle {
 };
 #define FILEID_KERNFS 0xfe
 
-int cgroup_path_of_id(int root_fd, uint64_t id, char ret_path[CGROUP_PATH_MAX])
+int cgroup_open_id(int root_fd, uint64_t id)
 {
 	struct kernfs_handle handle = {sizeof(handle.id), FILEID_KERNFS, id};
-	char link[32], root[CGROUP_PATH_MAX], path[CGROUP_PATH_MAX + sizeof(root)];
-	_cleanup_(closep) int mount_fd = -1, fd = -1;
-	ssize_t n_root, n;
+	_cleanup_(closep) int mount_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = mount_fd < 0 ? -1
+			      : open_by_handle_at(mount_fd, (struct file_handle *)&handle,
+						  O_PATH | O_CLOEXEC);
 
-	mount_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (mount_fd < 0)
-		return -errno;
-	fd = open_by_handle_at(mount_fd, (struct file_handle *)&handle, O_PATH | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", mount_fd);
-	n_root = readlink(link, root, sizeof(root));
+	return fd < 0 ? -errno : fd;
+}
+
+static ssize_t read_link(int fd, char *ret, size_t size)
+{
+	char link[32];
+
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof(path));
-	if (n_root < 0 || n < 0)
+	return readlink(link, ret, size);
+}
+
+int cgroup_path_of_fd(int root_fd, int fd, char ret_path[CGROUP_PATH_MAX])
+{
+	char root[CGROUP_PATH_MAX], path[CGROUP_PATH_MAX + sizeof(root)];
+	ssize_t n_root = read_link(root_fd, root, sizeof(root));
+	ssize_t n = n_root < 0 ? -1 : read_link(fd, path, sizeof(path));
+
+	if (n < 0)
 		return -errno;
 	if (n <= n_root || memcmp(path, root, (size_t)n_root) != 0 ||
 	    !is_path(path + n_root, (size_t)(n - n_root)))
@@ -257,16 +265,10 @@ static int look_at_processes(struct walk *w, int dir_fd)
 	return r;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int note_children(struct walk *w, int dir_fd_consumed, const char *path)
 {
 	_cleanup_(closep) int dir_fd = dir_fd_consumed;
-	_cleanup_(closedirp) DIR *dir = fdopendir(dir_fd);
+	_cleanup_(file_closedirp) DIR *dir = fdopendir(dir_fd);
 	struct dirent *entry;
 	int r = 0;
 
@@ -281,6 +283,16 @@ static int note_children(struct walk *w, int dir_fd_consumed, const char *path)
 		r = buf_printf(&w->todo, "%s/%s%c", path[1] ? path : "", entry->d_name, '\0');
 	}
 	return r;
+}
+
+bool cgroup_is_populated(int root_fd, const char *path)
+{
+	_cleanup_(closep) int fd =
+		openat(root_fd, below_root(path), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char text[256];
+
+	return fd >= 0 && file_read_proc(fd, "cgroup.events", text, sizeof(text)) > 0 &&
+	       strstr(text, "populated 1");
 }
 
 static int look_at_cgroup(struct walk *w, const char *path)

@@ -46,13 +46,19 @@ bool cgroup_parent(char *path);
 int cgroup_id(int root_fd, const char *path, uint64_t *ret_id);
 
 /*
- * The path of the cgroup with this id, for a process that is not there any more to be asked. Needs
- * CAP_DAC_READ_SEARCH. Returns 0, -ESTALE when it was removed, -EPERM, or -errno.
+ * A descriptor (O_PATH) of the cgroup with this id, for a process that is not there any more to be asked. Needs
+ * CAP_DAC_READ_SEARCH. The caller's, or -ESTALE when it was removed, -EPERM, or -errno.
  */
-int cgroup_path_of_id(int root_fd, uint64_t id, char ret_path[CGROUP_PATH_MAX]);
+int cgroup_open_id(int root_fd, uint64_t id);
+
+/* The path of the cgroup that @fd is. Returns 0, -ESTALE when it was removed, or -errno. */
+int cgroup_path_of_fd(int root_fd, int fd, char ret_path[CGROUP_PATH_MAX]);
 
 /* Processes and cgroups together that cgroup_first_process() is willing to look at. */
 #define CGROUP_WALK_MAX 4096
+
+/* Whether the cgroup or one below has processes that have not ended; what its cgroup.events says and the kernel tells of. */
+bool cgroup_is_populated(int root_fd, const char *path);
 
 /*
  * The first process of the cgroup and everything below it: the oldest by start time.

@@ -141,8 +141,14 @@ static int without_path(int r)
 static int path_by_id(struct identity *id, uint64_t cgroup_id, int otherwise,
 		      char ret_path[CGROUP_PATH_MAX])
 {
-	int r = id->root_fd < 0 ? -ENOENT : cgroup_path_of_id(id->root_fd, cgroup_id, ret_path);
+	_cleanup_(closep) int fd = -1;
+	int r;
 
+	if (id->root_fd < 0)
+		return otherwise;
+	fd = id->open_cgroup ? id->open_cgroup(id->open_cgroup_ctx, cgroup_id)
+			     : cgroup_open_id(id->root_fd, cgroup_id);
+	r = fd < 0 ? fd : cgroup_path_of_fd(id->root_fd, fd, ret_path);
 	return r == 0 || finding_is_own_trouble(r) ? r : otherwise;
 }
 

@@ -19,7 +19,9 @@ struct identity {
 	struct registry *registry; /* borrowed */
 	int root_fd;               /* of the cgroup2 hierarchy; negative: none is mounted */
 	char *where;               /* its mount point; NULL: none */
-	struct lru *findings;      /* by id of the caller's own cgroup */
+	int (*open_cgroup)(void *ctx, uint64_t cgroup_id); /* NULL: cgroup_open_id() */
+	void *open_cgroup_ctx;
+	struct lru *findings; /* by id of the caller's own cgroup */
 	struct runs *runs;
 	struct callers *callers; /* threads that asked lately */
 	/* Calls that were found missing are not tried again. */

@@ -85,6 +85,13 @@ struct identity *identity_free(struct identity *id)
 	return NULL;
 }
 
+void identity_set_opener(struct identity *id, int (*open_cgroup)(void *ctx, uint64_t cgroup_id),
+			 void *ctx)
+{
+	id->open_cgroup = open_cgroup;
+	id->open_cgroup_ctx = ctx;
+}
+
 int identity_peer_uid(int fd, uid_t *ret_uid, pid_t *ret_pid)
 {
 	struct ucred cred;
@@ -302,11 +309,11 @@ static int run_at(struct identity *id, struct instance *i, const char *path, str
 	return r == 0 || finding_is_own_trouble(r) ? r : IDENTITY_E_UNKNOWN;
 }
 
-/* The run of @i by its binding, else its match. 0, IDENTITY_E_UNKNOWN: none, or -errno. */
-static int current_run(struct identity *id, struct instance *i, struct run *ret)
+/* The run of @i by its binding, else its match, and where it is. 0, IDENTITY_E_UNKNOWN: none, or -errno. */
+static int find_run(struct identity *id, struct instance *i, char path[CGROUP_PATH_MAX],
+		    struct run *ret)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
-	char path[CGROUP_PATH_MAX];
 	const char *match = s ? snapshot_record(s)->match_cgroup : NULL;
 	uint64_t bound_id;
 	int r = IDENTITY_E_UNKNOWN;
@@ -315,9 +322,18 @@ static int current_run(struct identity *id, struct instance *i, struct run *ret)
 		return r;
 	if (registry_binding(id->registry, instance_name(i), path, &bound_id) == 0)
 		r = run_at(id, i, path, ret);
-	if (r == IDENTITY_E_UNKNOWN && match)
-		r = run_at(id, i, match, ret);
+	if (r == IDENTITY_E_UNKNOWN && match) {
+		snprintf(path, CGROUP_PATH_MAX, "%s", match);
+		r = run_at(id, i, path, ret);
+	}
 	return r;
+}
+
+static int current_run(struct identity *id, struct instance *i, struct run *ret)
+{
+	char path[CGROUP_PATH_MAX];
+
+	return find_run(id, i, path, ret);
 }
 
 static bool boot_by_claims(struct identity *id, struct instance *i, struct boot *ret)
@@ -385,9 +401,11 @@ bool identity_boot(struct identity *id, struct instance *i, struct boot *ret)
 
 bool identity_is_running(struct identity *id, struct instance *i)
 {
-	struct boot boot;
+	char path[CGROUP_PATH_MAX];
+	struct run run;
 
-	return boot_by_claims(id, i, &boot);
+	/* The first process may be there for a while after it has left its cgroup, until it is reaped. */
+	return find_run(id, i, path, &run) == 0 && cgroup_is_populated(id->root_fd, path);
 }
 
 json_t *identity_explain(struct identity *id, pid_t pid)

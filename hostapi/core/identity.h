@@ -59,6 +59,13 @@ void caller_finish(struct caller *c);
 /* @registry is borrowed and must outlive it. @cache_max entries. 0 or -errno. */
 int identity_new(struct registry *registry, size_t cache_max, struct identity **ret);
 struct identity *identity_free(struct identity *id); /* NULL-safe; always NULL */
+
+/*
+ * Has cgroups opened by their id in another way than by the privileged call: @open_cgroup returns a descriptor (O_PATH),
+ * which is the caller's, or -errno. It may wait. Before any thread asks.
+ */
+void identity_set_opener(struct identity *id, int (*open_cgroup)(void *ctx, uint64_t cgroup_id),
+			 void *ctx);
 DEFINE_CLEANUP(struct identity *, identity_free);
 
 /*

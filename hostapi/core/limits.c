@@ -17,24 +17,48 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-bool account_connect(struct account *a, const struct settings *s)
+/* One more, unless there are @max already. */
+static bool count_up(_Atomic uint32_t *count, uint32_t max)
 {
-	uint32_t n = a->n_connections;
+	uint32_t n = *count;
 
 	do {
-		if (n >= s->max_connections) {
-			a->n_refused_connections++;
+		if (n >= max)
 			return false;
-		}
-	} while (!atomic_compare_exchange_weak(&a->n_connections, &n, n + 1));
-	a->n_accepted++;
+	} while (!atomic_compare_exchange_weak(count, &n, n + 1));
 	return true;
+}
+
+bool account_connect(struct account *a, const struct settings *s)
+{
+	bool has_room = count_up(&a->n_connections, s->max_connections);
+
+	if (has_room)
+		a->n_accepted++;
+	else
+		a->n_refused_connections++;
+	return has_room;
 }
 
 void account_disconnect(struct account *a)
 {
 	assert(a->n_connections > 0);
 	a->n_connections--;
+}
+
+bool account_listen(struct account *a, const struct settings *s)
+{
+	bool has_room = count_up(&a->n_event_listeners, s->max_event_listeners);
+
+	if (!has_room)
+		a->n_refused_requests++;
+	return has_room;
+}
+
+void account_unlisten(struct account *a)
+{
+	assert(a->n_event_listeners > 0);
+	a->n_event_listeners--;
 }
 
 /* Returns 0, or the nanoseconds until there will be room. */

@@ -13,7 +13,9 @@ struct settings;
 
 struct account {
 	_Atomic uint32_t n_connections;
-	_Atomic uint64_t tokens; /* request bucket: see limits.c */
+	_Atomic uint32_t n_event_listeners;
+	_Atomic uint32_t n_event_readers; /* reads of the file of events that wait */
+	_Atomic uint64_t tokens;          /* request bucket: see limits.c */
 	/* counters, ever growing, for status and metrics */
 	_Atomic uint64_t n_accepted, n_requests, n_refused_connections, n_refused_requests,
 		n_forbidden, n_not_root, n_bytes_sent,
@@ -24,6 +26,11 @@ struct account {
 bool account_connect(struct account *a, const struct settings *s);
 /* Ends a connection that account_connect() charged. */
 void account_disconnect(struct account *a);
+
+/* Charges one listener to events. False when the limit is reached (the request counts as refused). */
+bool account_listen(struct account *a, const struct settings *s);
+/* Ends a listener that account_listen() charged. */
+void account_unlisten(struct account *a);
 
 /*
  * Charges one request at @now_us (counted). Returns 0, or the seconds (>= 1) after which

@@ -85,15 +85,27 @@ bool process_mark_equal(const struct process_mark *a, const struct process_mark 
 	       a->made.tv_nsec == b->made.tv_nsec;
 }
 
-/* False also when we may not look: uid_map decides then. */
-static bool is_in_our_user_namespace(pid_t pid)
+/*
+ * Whether ids of @pid are as ours: it is in our user namespace, or in one below that maps each to itself. Who may not look at
+ * another's namespace compares the maps: the kernel shows ours as the namespace above sees it, and one below, all of
+ * whose ids are ours, can only read the same when it changes none.
+ */
+static bool has_our_ids(pid_t pid)
 {
-	char path[64];
-	struct stat ours, theirs;
+	char ours[TEXT_MAX], theirs[TEXT_MAX], path[64];
+	struct stat our_ns, their_ns;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	return stat("/proc/self/ns/user", &ours) == 0 && stat(path, &theirs) == 0 &&
-	       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+	if (stat("/proc/self/ns/user", &our_ns) == 0 && stat(path, &their_ns) == 0)
+		return our_ns.st_dev == their_ns.st_dev && our_ns.st_ino == their_ns.st_ino;
+	for (size_t i = 0; i < 2; i++) {
+		const char *name = i == 0 ? "uid_map" : "gid_map";
+
+		if (read_text(getpid(), name, ours, sizeof(ours)) <= 0 ||
+		    read_text(pid, name, theirs, sizeof(theirs)) < 0 || !streq(ours, theirs))
+			return false;
+	}
+	return true;
 }
 
 /* The table in /proc/PID/@name. Returns 0, -ESRCH, or -errno. */
@@ -111,7 +123,7 @@ int process_idmap(pid_t pid, struct idmap *ret)
 	int r;
 
 	/* The kernel shows the map of a reader's own namespace as the namespace above sees it. */
-	if (is_in_our_user_namespace(pid))
+	if (has_our_ids(pid))
 		return idmap_of_range(0, 0, UINT32_MAX, ret);
 	r = read_table(pid, "uid_map", &map.uid);
 	if (r == 0)
@@ -128,7 +140,7 @@ int process_root_uid(pid_t pid, uid_t *ret_uid)
 	_cleanup_(idmap_table_finish) struct idmap_table table = {0};
 	int r = 0;
 
-	if (is_in_our_user_namespace(pid)) { /* as in process_idmap() */
+	if (has_our_ids(pid)) { /* as in process_idmap() */
 		*ret_uid = 0;
 		return 0;
 	}

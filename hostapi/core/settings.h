@@ -14,7 +14,9 @@ struct settings {
 	char *location;                   /* NULL: the host's name */
 	uint32_t threads;                 /* HTTP threads; 0: one per processor, at most 4 */
 	uint32_t max_connections;         /* per instance */
-	uint32_t max_event_listeners;     /* per instance */
+	uint32_t max_event_listeners;     /* per instance, over HTTP */
+	uint32_t max_event_readers;       /* per instance, that wait for the file of events */
+	uint32_t event_window_bytes;      /* of events kept per instance */
 	uint32_t max_header_bytes;        /* per request */
 	uint32_t max_body_bytes;          /* per request */
 	uint32_t first_header_timeout_ms; /* from accept to the first complete header */

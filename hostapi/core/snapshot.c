@@ -73,6 +73,17 @@ const struct record *snapshot_record(const struct snapshot *s)
 	return s->layers[0];
 }
 
+size_t snapshot_n_profiles(const struct snapshot *s)
+{
+	return s->n_layers - 1;
+}
+
+struct record *snapshot_profile(const struct snapshot *s, size_t i)
+{
+	assert(i < snapshot_n_profiles(s));
+	return s->layers[s->n_layers - 1 - i];
+}
+
 const char *snapshot_name(const struct snapshot *s)
 {
 	return s->layers[0]->name;

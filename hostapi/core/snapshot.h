@@ -30,6 +30,9 @@ DEFINE_CLEANUP(struct snapshot *, snapshot_unref);
 
 /* The instance's own record; this and the texts below live as long as the snapshot. */
 const struct record *snapshot_record(const struct snapshot *s);
+/* The records of its profiles, in the order of application; @i < snapshot_n_profiles(). */
+size_t snapshot_n_profiles(const struct snapshot *s);
+struct record *snapshot_profile(const struct snapshot *s, size_t i);
 /* The instance's name. */
 const char *snapshot_name(const struct snapshot *s);
 const char *snapshot_hostname(const struct snapshot *s);    /* the record's, else the name */

@@ -48,6 +48,12 @@ static const struct route routes[] = {
 	},
 	{
 		.method = METHOD_GET,
+		.path = "/1.0/events",
+		.handler = events_get,
+		.help = "events as they happen, as a websocket or as lines",
+	},
+	{
+		.method = METHOD_GET,
 		.path = "/1.0/images/{fingerprint}/export",
 		.handler = images_export,
 		.flags = ROUTE_ALWAYS, /* its refusals have a form of their own */

@@ -11,6 +11,8 @@
 #include <assert.h>
 
 #include "base/json.h"
+#include "core/hub.h"
+#include "core/limits.h"
 #include "core/snapshot.h"
 
 #define OUTCOME(code, text)                                                                        \
@@ -51,6 +53,9 @@ void reply_finish(struct reply *r)
 {
 	free(r->owned);
 	snapshot_unref(r->borrowed);
+	hub_log_unref(r->events.log);
+	if (r->events.account)
+		account_unlisten(r->events.account);
 	*r = (struct reply){0};
 }
 
@@ -109,6 +114,17 @@ void reply_constant(struct reply *r, enum reply_kind kind, const char *text)
 	r->kind = kind;
 	r->body = text;
 	r->body_len = strlen(text);
+}
+
+void reply_events(struct reply *r, struct hub_log *log, unsigned types)
+{
+	reply_finish(r);
+	r->kind = REPLY_JSON;
+	r->stream = REPLY_LINES;
+	r->events.log = log;
+	r->events.types = types;
+	if (log)
+		hub_end(log, &r->events.cursor);
 }
 
 void reply_empty(struct reply *r)

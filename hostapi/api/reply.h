@@ -11,7 +11,10 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "core/eventlog.h"
 
+struct account;
+struct hub_log;
 struct snapshot;
 
 enum outcome {
@@ -39,17 +42,40 @@ enum reply_kind {
 	REPLY_TEXT
 };
 
+/* How the body is sent. */
+enum reply_stream {
+	REPLY_WHOLE,
+	REPLY_LINES,     /* never ends: events, a line each */
+	REPLY_WEBSOCKET, /* the same as a websocket; no status says that, so the outcome is OK */
+};
+
+#define REPLY_ACCEPT_SIZE 29
+
+/* The events of a stream. */
+struct reply_events {
+	struct hub_log *log; /* a reference; NULL: the header is all (HEAD) */
+	struct eventlog_cursor cursor;
+	unsigned types;
+	struct account
+		*account; /* charged with a listener; of the request's instance; NULL: the host's */
+	char accept[REPLY_ACCEPT_SIZE]; /* Sec-WebSocket-Accept */
+};
+
 struct reply {
 	enum outcome outcome;
 	enum reply_kind kind;
 	const char *content_type; /* constant; NULL: by kind; see reply_content_type() */
 	const char *allow;        /* for NOT_IMPLEMENTED: "GET, HEAD"; else NULL */
 	uint32_t retry_after_s;   /* 0: no Retry-After */
-	int error;        /* -errno behind OUTCOME_INTERNAL, for the front to log; 0: none */
+	const char *
+		limit; /* with TOO_MANY, what there is too much of; constant; NULL: not to be logged */
+	int error;     /* -errno behind OUTCOME_INTERNAL, for the front to log; 0: none */
 	const char *body; /* may be NULL when body_len is 0 */
 	size_t body_len;
 	char *owned; /* what body or allow points to when the reply owns it (malloc) */
 	struct snapshot *borrowed; /* reference that keeps body alive when a snapshot owns it */
+	enum reply_stream stream;
+	struct reply_events events;
 };
 
 /*
@@ -73,6 +99,8 @@ int reply_bytes(struct reply *r, enum reply_kind kind, struct buf *b);
 int reply_json(struct reply *r, json_t *value);
 /* 200 with the constant @text, sent without copying. */
 void reply_constant(struct reply *r, enum reply_kind kind, const char *text);
+/* 200 with the events of @types that will be in @log (a reference that is taken over; NULL: never any) from now on. */
+void reply_events(struct reply *r, struct hub_log *log, unsigned types);
 /* 200 with an empty raw body. */
 void reply_empty(struct reply *r);
 /*

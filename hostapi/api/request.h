@@ -14,6 +14,7 @@
 #include "core/identity.h"
 
 struct front_stats;
+struct hub;
 struct registry;
 struct settings;
 struct snapshot;
@@ -35,16 +36,27 @@ struct api_tree {
 	bool (*is_in_use)(void *ctx, const char *name);
 };
 
+/* What they may ask of the process that keeps the worker. Thread-safe. */
+struct api_keeper {
+	void *ctx;
+	/* Asks for an upgrade, which begins later. Returns 0 or -errno. */
+	int (*upgrade)(void *ctx);
+	/* {done: N, failed: N, last_failure: TEXT|null}, since the daemon started. A new reference; NULL = no memory. */
+	json_t *(*upgrades)(void *ctx);
+};
+
 /* What all handlers may use; borrowed, lives as long as the fronts. */
 struct api {
 	struct store *store;
 	struct registry *registry;
 	struct identity *identity;
+	struct hub *hub;
 	const struct settings *settings;
 	const struct front_stats *guest_stats;
 	const struct api_tree *tree; /* NULL: there is none */
-	const char *location;        /* host's name or the configured one */
-	uint64_t started_us;         /* realtime */
+	const struct api_keeper *keeper;
+	const char *location; /* host's name or the configured one */
+	uint64_t started_us;  /* realtime */
 };
 
 enum method {
@@ -92,6 +104,12 @@ int target_parse(const char *text, size_t n, struct target *ret);
  */
 int query_get(const char *query, const char *name, char **ret);
 
+/* What a request's header says of going on as a websocket; NULL: nothing. */
+struct request_upgrade {
+	bool is_http_1_1;
+	const char *upgrade, *connection, *version, *key, *origin, *host;
+};
+
 struct request {
 	const struct api *api;
 	enum method method;
@@ -99,6 +117,7 @@ struct request {
 	const char *params[4]; /* segments that matched {…} of the route's template, in order */
 	const char *body;      /* never NULL */
 	size_t body_len;
+	struct request_upgrade upgrade;
 	/* Guest routes: who asks. Admin routes: NULL. */
 	struct instance *instance;
 	struct snapshot *snapshot;

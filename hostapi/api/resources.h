@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The guest API's handlers, one file per resource (root.c config.c metadata.c
- * devices.c images.c pro.c state.c), in route.h's form. The texts that the
+ * devices.c events.c images.c pro.c state.c), in route.h's form. The texts that the
  * tree will also show are functions of their own, so that both fronts answer
  * from one place.
  */
@@ -27,6 +27,8 @@ int config_get(const struct request *request, struct reply *reply);
 int metadata_get(const struct request *request, struct reply *reply);
 /* GET /1.0/devices */
 int devices_get(const struct request *request, struct reply *reply);
+/* GET /1.0/events */
+int events_get(const struct request *request, struct reply *reply);
 /* GET /1.0/images/{fingerprint}/export */
 int images_export(const struct request *request, struct reply *reply);
 /* GET /1.0/ubuntu-pro */

@@ -86,8 +86,7 @@ static void reply_not_implemented(struct reply *reply, unsigned allowed)
 	reply->allow = reply->owned = buf_steal(&allow, NULL);
 }
 
-/* By the record in force now; NULL: there is none any more. */
-static bool guest_may_ask(const struct snapshot *s)
+bool route_guest_may_ask(const struct snapshot *s)
 {
 	return s && snapshot_devlxd_is_on(s) && snapshot_socket_is_on(s);
 }
@@ -97,7 +96,7 @@ void route_dispatch(const struct route_table *table, struct request *request,
 {
 	unsigned allowed;
 	const struct route *route = find(table, request, &allowed);
-	bool has_access = !request->instance || guest_may_ask(request->snapshot);
+	bool has_access = !request->instance || route_guest_may_ask(request->snapshot);
 	int r;
 
 	*reply = (struct reply){0};

@@ -32,6 +32,9 @@ struct route_table {
 	size_t n_routes;
 };
 
+/* Whether a guest may ask anything, by the snapshot in force now; NULL: there is none any more. */
+bool route_guest_may_ask(const struct snapshot *s);
+
 /*
  * Answers *request from @table: 404 for an unknown path, 501 with Allow for a
  * known path without that method (HEAD goes where GET goes), 404 `Method "X" not found` for a method

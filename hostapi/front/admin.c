@@ -3,7 +3,7 @@
  * The admin API: the host's own routes on admin.sock, root only
  *
  * A guest never reaches these handlers: another table, another server. Replies
- * name keys and never carry their values.
+ * name keys and never carry their values, but for events if asked to.
  */
 #include "front/admin.h"
 
@@ -11,9 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/events.h"
 #include "base/text.h"
 #include "config.h"
 #include "core/cgroup.h"
+#include "core/hub.h"
 #include "core/registry.h"
 #include "core/settings.h"
 #include "front/metrics.h"
@@ -159,7 +161,12 @@ static pid_t pid_of_body(const struct request *q, struct reply *reply)
 static int reply_rebound(const struct request *q, struct reply *reply)
 {
 	const struct api_tree *tree = q->api->tree;
+	_cleanup_(instance_unrefp) struct instance *i =
+		registry_find(q->api->registry, q->params[0]);
 
+	/* Who listens as it may be nobody now. */
+	if (i)
+		hub_kick(q->api->hub, i);
 	if (tree)
 		tree->changed(tree->ctx, q->params[0]);
 	return reply_json(reply, json_pack("{s:o}", "stalled", settle_tree(q->api, q->params[0])));
@@ -238,13 +245,39 @@ static int status_get(const struct request *q, struct reply *reply)
 	json_auto_t *rejected = store_rejected(api->store);
 	json_t *tree = api->tree ? api->tree->status(api->tree->ctx) : json_null();
 
-	return reply_json(reply, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+	return reply_json(reply, json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",
 					   "version", DEVLXDFS_VERSION, "pid", (int)getpid(),
 					   "uptime_s", uptime_s(api), "instances",
 					   (json_int_t)registry_size(api->registry), "rejected",
 					   (json_int_t)json_array_size(rejected), "accepted",
 					   (json_int_t)s->n_accepted, "refused", refused, "store",
-					   store_status(api->store), "tree", tree));
+					   store_status(api->store), "upgrades",
+					   api->keeper->upgrades(api->keeper->ctx), "tree", tree));
+}
+
+static int upgrade_post(const struct request *q, struct reply *reply)
+{
+	int r = q->api->keeper->upgrade(q->api->keeper->ctx);
+
+	return r < 0 ? r : reply_json(reply, json_object());
+}
+
+static int events_get_host(const struct request *q, struct reply *reply)
+{
+	_cleanup_(freep) char *values = NULL;
+	int r = query_get(q->target->query, "values", &values);
+	struct hub_log *log = NULL;
+
+	if (r < 0 && r != -ENOENT) {
+		reply_error(reply, OUTCOME_BAD_REQUEST, NULL);
+		return 0;
+	}
+	if (q->method != METHOD_HEAD) {
+		log = hub_host_log(q->api->hub, values && streq(values, "1"));
+		if (!log)
+			return -ENOMEM;
+	}
+	return events_stream(q, reply, log, EVENT_TYPES_ALL);
 }
 
 static int metrics_get(const struct request *q, struct reply *reply)
@@ -261,6 +294,7 @@ static int metrics_get(const struct request *q, struct reply *reply)
 
 static const struct route routes[] = {
 	{METHOD_GET, "/1.0", daemon_get, .help = "version, uptime, features, limits"},
+	{METHOD_GET, "/1.0/events", events_get_host, .help = "events of all instances as lines"},
 	{METHOD_GET, "/1.0/instances", instances_get, .help = "all instances"},
 	{METHOD_GET, "/1.0/instances/{name}", instance_get, .help = "one instance"},
 	{METHOD_POST, "/1.0/instances/{name}/bind", binding_post,
@@ -271,6 +305,7 @@ static const struct route routes[] = {
 	{METHOD_POST, "/1.0/profiles/{name}/load", profile_load, .help = "load the profile now"},
 	{METHOD_GET, "/1.0/rejected", rejected_get, .help = "records not in force as written"},
 	{METHOD_GET, "/1.0/status", status_get, .help = "counters"},
+	{METHOD_POST, "/1.0/upgrade", upgrade_post, .help = "serve with the program on disk"},
 	{METHOD_GET, "/1.0/whois/{pid}", whois_get, .help = "which instance a process is, and why"},
 };
 

@@ -6,6 +6,8 @@
  * Same HTTP code, own table; nothing here can be reached from a guest. Routes
  * (JSON replies; errors as plain text):
  *   GET    /1.0                              version, pid, uptime, features, directories
+ *   GET    /1.0/events?type=A,B&values=1     events of all instances as they happen, a JSON object a line; values of keys and
+ *                                            devices' configuration only if asked for; {"type": "lost"} where some were missed
  *   GET    /1.0/instances                    array, one summary object each
  *   GET    /1.0/instances/{name}             the summary of one
  *   POST   /1.0/instances/{name}/load        load the record now: {"changes": [...], "stalled": [NAME, ...]}; the latter
@@ -17,9 +19,11 @@
  *   GET    /1.0/rejected                     records not in force
  *   GET    /1.0/status                       counters as JSON
  *   GET    /1.0/metrics                      the same as OpenMetrics text
+ *   POST   /1.0/upgrade                      has the keeper begin an upgrade to the program on disk; what becomes of it
+ *                                            is seen in the status's "upgrades", of this worker or of the next
  * A summary: {name, type, source, state: Running|Stopped|Unknown|Conflict, ready, profiles: [...], keys: N, devices: N,
  *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null, root: {uid, gid}|null, hostname, instance_id,
- *  conflict: [{instance, kind: match|binding, path}], connections, requests, refused, forbidden,
+ *  conflict: [{instance, kind: match|binding, path}], connections, event_listeners, requests, refused, forbidden,
  *  not_root, tree: {in_use, requests, unnamed: N}|null}
  * tree.in_use: the guest has asked there since the worker started, and its kernel remembers the directory.
  * Unknown: its record says match.mount, and no cgroup that is bound to it tells that it runs. ready is then

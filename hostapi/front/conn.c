@@ -12,17 +12,21 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <utlist.h>
 
+#include "api/handshake.h"
 #include "api/reply.h"
 #include "base/cleanup.h"
 #include "base/sock.h"
 #include "base/text.h"
+#include "core/hub.h"
 #include "core/registry.h"
 #include "core/settings.h"
 #include "core/snapshot.h"
+#include "front/hearer.h"
 #include "front/nonip.h"
 #include "front/response.h"
 
@@ -40,6 +44,7 @@ static const struct settings *settings_of(const struct conn *c)
 
 static void request_finish(struct conn *c)
 {
+	c->hearer = hearer_free(c->hearer);
 	target_finish(&c->target);
 	if (c->body.size > BODY_KEEP)
 		buf_finish(&c->body);
@@ -128,9 +133,41 @@ static bool is_admitted(struct conn *c, struct reply *reply)
 	if (wait_s) {
 		reply_error(reply, OUTCOME_TOO_MANY, NULL);
 		reply->retry_after_s = wait_s;
+		reply->limit = "requests";
 		return false;
 	}
 	return true;
+}
+
+static const char *header(struct conn *c, const char *name)
+{
+	return MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, name);
+}
+
+/* Of several such headers, which are one list, the one that counts. */
+static enum MHD_Result pick_connection(void *ctx, enum MHD_ValueKind kind, const char *name,
+				       const char *value)
+{
+	const char **picked = ctx;
+
+	if (value && strcasecmp(name, "Connection") == 0 && handshake_has_token(value, "upgrade"))
+		*picked = value;
+	return *picked ? MHD_NO : MHD_YES;
+}
+
+static struct request_upgrade upgrade_of(struct conn *c)
+{
+	struct request_upgrade u = {.upgrade = header(c, "Upgrade")};
+
+	if (!u.upgrade)
+		return u;
+	u.is_http_1_1 = c->is_http_1_1;
+	u.version = header(c, "Sec-WebSocket-Version");
+	u.key = header(c, "Sec-WebSocket-Key");
+	u.origin = header(c, "Origin");
+	u.host = header(c, "Host");
+	MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, pick_connection, (void *)&u.connection);
+	return u;
 }
 
 static void make_reply(struct conn *c, const char *method, struct reply *reply)
@@ -143,6 +180,7 @@ static void make_reply(struct conn *c, const char *method, struct reply *reply)
 		.target = &c->target,
 		.body = c->body.len ? c->body.data : "",
 		.body_len = c->body.len,
+		.upgrade = upgrade_of(c),
 	};
 
 	if (o->trust == HTTP_GUEST) {
@@ -165,16 +203,41 @@ static void make_reply(struct conn *c, const char *method, struct reply *reply)
 		route_dispatch(o->routes, &request, method, reply);
 }
 
+static void log_trouble(struct conn *c, const struct reply *reply)
+{
+	const char *name = c->caller.instance ? instance_name(c->caller.instance) : NULL;
+	struct hub *hub = c->home->options->api->hub;
+	char reason[64];
+
+	if (reply->error)
+		log_limited(&c->home->failure_log, LOG_EVENT_NONE, name, "a request failed: %s",
+			    strerror(-reply->error));
+	if (!reply->limit)
+		return;
+	snprintf(reason, sizeof(reason), "too many %s", reply->limit);
+	if (log_limited(&c->home->limit_log, LOG_EVENT_LIMIT_REACHED, name, "has %s", reason) &&
+	    hub)
+		hub_lifecycle(hub, LIFECYCLE_LIMIT_REACHED, name, reason);
+}
+
+/* Somebody to be told what the reply says from now on, if it goes on. */
+static void begin_hearing(struct conn *c, struct reply *reply)
+{
+	if (!reply->events.log)
+		return;
+	c->hearer = hearer_new(&c->home->audience, &reply->events, &c->caller, c->mhd, c->fd);
+	if (!c->hearer)
+		reply_error(reply, OUTCOME_INTERNAL, NULL);
+}
+
 static enum MHD_Result respond(struct conn *c, const char *method)
 {
 	struct reply reply = {0};
 	enum MHD_Result result;
 
 	make_reply(c, method, &reply);
-	if (reply.error)
-		log_limited(&c->home->failure_log, LOG_EVENT_NONE,
-			    c->caller.instance ? instance_name(c->caller.instance) : NULL,
-			    "a request failed: %s", strerror(-reply.error));
+	begin_hearing(c, &reply);
+	log_trouble(c, &reply);
 	if (c->caller.instance) {
 		struct account *account = instance_account(c->caller.instance);
 
@@ -182,7 +245,7 @@ static enum MHD_Result respond(struct conn *c, const char *method)
 		if (reply.outcome == OUTCOME_FORBIDDEN)
 			account->n_forbidden++;
 	}
-	result = response_send(c->mhd, &reply, c->home->is_closing);
+	result = response_send(c->mhd, &reply, c->hearer, c->home->is_closing);
 	reply_finish(&reply);
 	return result;
 }
@@ -227,6 +290,7 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *mhd, const char 
 {
 	struct conn *c = *request;
 
+	c->is_http_1_1 = streq(version, MHD_HTTP_VERSION_1_1);
 	if (!c->is_busy)
 		return take_header(c, method);
 	if (*upload_size) {
@@ -249,7 +313,8 @@ int conn_start(struct conn_home *home)
 	if (!nonip_is_active())
 		log_debug("replies cost two needless system calls");
 	home->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME,
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
+			MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE,
 		0, NULL, NULL, answer, NULL, MHD_OPTION_NOTIFY_CONNECTION, notify, home,
 		MHD_OPTION_URI_LOG_CALLBACK, begin, NULL, MHD_OPTION_NOTIFY_COMPLETED, end, NULL,
 		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
@@ -348,6 +413,7 @@ int conn_timeout_ms(struct conn_home *home)
 void conn_close(struct conn_home *home)
 {
 	home->is_closing = true;
+	audience_close(&home->audience);
 }
 
 void conn_stop(struct conn_home *home)
@@ -360,6 +426,7 @@ void conn_stop(struct conn_home *home)
 	home->turn.is_free = true;
 	while ((e = turn_any(&home->turn)))
 		resume(e);
+	audience_abort(&home->audience);
 	MHD_run(home->daemon);
 	MHD_stop_daemon(home->daemon);
 	home->daemon = NULL;

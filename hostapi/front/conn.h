@@ -14,6 +14,7 @@
 
 #include "api/request.h"
 #include "base/log.h"
+#include "front/audience.h"
 #include "front/http.h"
 #include "front/turn.h"
 
@@ -27,7 +28,8 @@ struct conn_home {
 	bool is_closing;       /* no further request on any connection */
 	unsigned n_busy;       /* requests begun and not ended */
 	uint64_t n_ended;      /* connections ended so far: descriptors have become free */
-	struct log_limit failure_log;
+	struct audience audience;
+	struct log_limit failure_log, limit_log;
 };
 
 struct conn {
@@ -48,10 +50,12 @@ struct conn {
 	struct target target;
 	struct buf body;
 	uint64_t n_body; /* bytes seen, kept or not */
+	bool is_http_1_1;
+	struct hearer *hearer; /* the reply is events; else NULL */
 };
 
 /*
- * Starts the libmicrohttpd daemon of a thread; home->options is set. Returns 0
+ * Starts the libmicrohttpd daemon of a thread; home->options and home->audience are set. Returns 0
  * or -ENOMEM (the library does not say why it failed).
  */
 int conn_start(struct conn_home *home);
@@ -75,7 +79,7 @@ uint64_t conn_expire(struct conn_home *home, uint64_t now_us, uint64_t at_most_u
 /* Milliseconds conn_run() can wait for at most if nothing becomes ready; -1: for ever. */
 int conn_timeout_ms(struct conn_home *home);
 
-/* From now on every reply ends its connection. */
+/* From now on every reply ends its connection, and those that go on end. */
 void conn_close(struct conn_home *home);
 
 /* Closes all connections and stops. NULL-safe in its daemon. */

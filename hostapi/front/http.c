@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "core/hub.h"
 #include "core/registry.h"
 #include "core/settings.h"
 #include "front/conn.h"
@@ -57,7 +58,7 @@ struct http_server {
 	struct http_thread threads[];
 };
 
-/* What an epoll event is about, by address; a listener's has a number, any other pointer is a struct refused. */
+/* What an epoll event is about, by address; a listener's has a number, a hearer's a bit more; any other pointer is a struct refused. */
 enum {
 	TAG_LIBRARY,
 	TAG_STOP,
@@ -78,6 +79,14 @@ static const char *reason_of(int outcome, const struct caller *caller)
 	return caller->by_mount && outcome == IDENTITY_E_UNKNOWN
 		       ? "no record in force says match.mount for this socket"
 		       : identity_reason(outcome);
+}
+
+/* To who listens on the host, as often as it is logged. */
+static void tell_host(struct http_server *h, enum lifecycle what, const char *name,
+		      const char *reason)
+{
+	if (h->options.api->hub)
+		hub_lifecycle(h->options.api->hub, what, name, reason);
 }
 
 static void refuse_caller(struct http_thread *t, int fd, int outcome, struct caller *caller)
@@ -105,10 +114,11 @@ static void refuse_caller(struct http_thread *t, int fd, int outcome, struct cal
 		} else {
 			stats->n_unknown++;
 		}
-		log_limited(&h->identity_log, LOG_EVENT_IDENTITY_REFUSED, name,
-			    "refused process %d, uid %u, cgroup %s: %s", caller->pid, caller->uid,
-			    caller->cgroup_path ? caller->cgroup_path : "unknown",
-			    reason_of(outcome, caller));
+		if (log_limited(&h->identity_log, LOG_EVENT_IDENTITY_REFUSED, name,
+				"refused process %d, uid %u, cgroup %s: %s", caller->pid,
+				caller->uid, caller->cgroup_path ? caller->cgroup_path : "unknown",
+				reason_of(outcome, caller)))
+			tell_host(h, LIFECYCLE_IDENTITY_REFUSED, name, reason_of(outcome, caller));
 	}
 	refuse_connection(&t->refused, fd, why);
 }
@@ -153,9 +163,12 @@ static bool admit_guest(struct http_thread *t, int fd_consumed, struct instance 
 	}
 	if (!account_connect(instance_account(caller.instance), api->settings)) {
 		h->options.stats->n_limited++;
-		log_limited(&h->limit_log, LOG_EVENT_LIMIT_REACHED, instance_name(caller.instance),
-			    "has its %u connections open, refusing more",
-			    api->settings->max_connections);
+		if (log_limited(&h->limit_log, LOG_EVENT_LIMIT_REACHED,
+				instance_name(caller.instance),
+				"has its %u connections open, refusing more",
+				api->settings->max_connections))
+			tell_host(h, LIFECYCLE_LIMIT_REACHED, instance_name(caller.instance),
+				  "too many connections");
 		refuse_connection(&t->refused, steal_fd(&fd), REFUSE_LIMIT);
 		return false;
 	}
@@ -225,12 +238,14 @@ static int expire(struct http_thread *t)
 	uint64_t now, next = UINT64_MAX;
 	int ms = conn_timeout_ms(&t->home);
 
-	if (!t->home.silent && !t->refused.oldest && !is_paused)
+	if (!t->home.silent && !t->refused.oldest && !is_paused &&
+	    !audience_has_deadlines(&t->home.audience))
 		return ms;
 	now = now_us();
 	/* When descriptors are short, who says nothing makes room early. */
 	next = earlier(conn_expire(&t->home, now, is_paused ? PAUSE_US : UINT64_MAX),
 		       refuse_expire(&t->refused, now));
+	next = earlier(next, audience_expire(&t->home.audience, now));
 	if (is_paused && (now >= t->pause_until_us || t->home.n_ended != t->n_ended_at_pause))
 		resume_accepting(t);
 	if (is_paused && !t->seat.is_watching)
@@ -256,6 +271,8 @@ static void turn_loop(struct http_thread *t, int ms)
 			n_listeners++;
 		else if (tag == &tags[TAG_STOP])
 			t->is_stopping = true;
+		else if (audience_is_event(tag))
+			audience_event(&t->home.audience, tag);
 		else if (tag != &tags[TAG_LIBRARY])
 			refuse_event(&t->refused, tag);
 	}
@@ -274,6 +291,7 @@ static void *serve(void *arg)
 	struct http_thread *t = arg;
 	uint64_t deadline;
 
+	pthread_setname_np(pthread_self(), t->server->options.name);
 	while (!t->is_stopping)
 		turn_loop(t, expire(t));
 
@@ -306,6 +324,9 @@ static int thread_start(struct http_server *h, struct http_thread *t)
 	t->refused.epoll_fd = t->epoll_fd;
 	t->refused.max = s->max_refused / h->n_threads ?: 1;
 	t->home.options = &h->options;
+	r = audience_init(&t->home.audience, h->options.api, t->epoll_fd);
+	if (r < 0)
+		return r;
 	r = conn_start(&t->home);
 	if (r < 0)
 		return r;
@@ -323,7 +344,6 @@ static int thread_start(struct http_server *h, struct http_thread *t)
 	if (r != 0)
 		return -r;
 	t->is_started = true;
-	pthread_setname_np(t->id, h->options.name);
 	return 0;
 }
 
@@ -339,6 +359,7 @@ struct http_server *http_free(struct http_server *h)
 		if (t->is_started)
 			pthread_join(t->id, NULL);
 		conn_stop(&t->home);
+		audience_finish(&t->home.audience);
 		refuse_finish(&t->refused);
 		closep(&t->waiting_fd);
 		closep(&t->epoll_fd);
@@ -365,6 +386,7 @@ int http_new(const struct http_options *options, struct http_server **ret)
 		h->threads[i].server = h;
 		h->threads[i].epoll_fd = -1;
 		h->threads[i].waiting_fd = -1;
+		h->threads[i].home.audience.box.event_fd = -1;
 	}
 	h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->stop_fd < 0)

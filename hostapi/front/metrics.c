@@ -22,6 +22,11 @@ static uint64_t connections(struct instance *i, struct identity *id)
 	return instance_account(i)->n_connections;
 }
 
+static uint64_t event_listeners(struct instance *i, struct identity *id)
+{
+	return instance_account(i)->n_event_listeners;
+}
+
 static uint64_t accepted(struct instance *i, struct identity *id)
 {
 	return instance_account(i)->n_accepted;
@@ -71,6 +76,7 @@ static const struct family {
 	uint64_t (*read)(struct instance *i, struct identity *id);
 } families[] = {
 	{"connections", false, "Open connections of the guest.", connections},
+	{"event_listeners", false, "Open event listeners of the guest.", event_listeners},
 	{"accepted", true, "Connections accepted from the guest.", accepted},
 	{"requests", true, "Requests answered for the guest.", requests},
 	{"refused_connections", true, "Connections over the guest's limit.", refused_connections},

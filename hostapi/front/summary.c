@@ -118,10 +118,10 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 			add_rivals(conflict, api->registry, i, cgroup_root_fd, path);
 	}
 	has_boot = identity_boot(api->identity, i, &boot);
-	is_running = r->match_mount ? identity_is_running(api->identity, i) : has_boot;
+	is_running = identity_is_running(api->identity, i);
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:{s:o, s:b}, s:O, s:o, s:s, s:s, s:O, "
-		"s:I, s:I, s:I, s:I, s:I, s:o}",
+		"s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 		"name", instance_name(i), "type", instance_type_name(r->type), "source", r->source,
 		"state",
 		json_array_size(conflict) ? "Conflict"
@@ -133,7 +133,8 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 		text_or_null(r->match_cgroup), "mount", r->match_mount, "binding", binding, "root",
 		root_of(r), "hostname", snapshot_hostname(s), "instance_id",
 		snapshot_instance_id(s), "conflict", conflict, "connections",
-		(json_int_t)a->n_connections, "requests", (json_int_t)a->n_requests, "refused",
+		(json_int_t)a->n_connections, "event_listeners", (json_int_t)a->n_event_listeners,
+		"requests", (json_int_t)a->n_requests, "refused",
 		(json_int_t)(a->n_refused_connections + a->n_refused_requests), "forbidden",
 		(json_int_t)a->n_forbidden, "not_root", (json_int_t)a->n_not_root, "tree",
 		tree_of(api, i, s));

@@ -51,7 +51,7 @@ static void check_features(struct check_run *run, const json_t *features)
 	json_object_foreach ((json_t *)features, name, value) {
 		if (streq(name, "proc_hidepid") && json_is_true(value))
 			check_fail(run, "the daemon cannot see other users' processes; mount /proc "
-					"without hidepid for it");
+					"without hidepid, or with gid= of its group");
 		else if (json_is_true(value))
 			check_ok(run, "this kernel has %s", name);
 		else if (json_is_false(value) && !streq(name, "proc_hidepid"))
@@ -99,8 +99,8 @@ static void check_directory(struct check_run *run, const char *base, const char 
 	else if (is_ours && access(path, W_OK) < 0)
 		check_fail(run, "%s cannot be written: %s; run devlxdfs as root", path,
 			   strerror(errno));
-	else if (is_ours && stat(base, &st) == 0 && (st.st_mode & 077))
-		check_fail(run, "%s can be read by others and holds secrets; chmod 700 %s", base,
+	else if (is_ours && stat(base, &st) == 0 && (st.st_mode & 07))
+		check_fail(run, "%s can be read by others and holds secrets; chmod o= %s", base,
 			   base);
 	else if (!is_running)
 		check_ok(run, "%s is there", path);

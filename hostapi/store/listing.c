@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include "base/file.h"
 #include "base/cleanup.h"
 #include "store/names.h"
 
@@ -37,16 +38,10 @@ int listing_add(struct listing *l, const char *name)
 	return 0;
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 int listing_read(struct listing *l, int fd, enum record_kind kind, bool in_state)
 {
 	_cleanup_(closep) int sub_fd = -1;
-	_cleanup_(closedirp) DIR *d = NULL;
+	_cleanup_(file_closedirp) DIR *d = NULL;
 	struct dirent *entry;
 
 	sub_fd = openat(fd, names_directory(kind), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

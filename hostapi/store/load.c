@@ -78,6 +78,18 @@ static int parse(struct book *b, struct entry *e, struct source *s, const char *
 	return r;
 }
 
+/* Sets the source's error: the daemon's group has no right to the file. Returns 0 or -ENOMEM. */
+static int set_error_denied(const struct book *b, const struct entry *e, struct source *s)
+{
+	_cleanup_(buf_finish) struct buf path = {0}, what = {0};
+
+	if (book_put_path(b, e, s, &path) < 0 ||
+	    buf_printf(&what, "cannot be read: %s; let the daemon: chgrp %s %s && chmod g+r %s",
+		       strerror(EACCES), b->group, path.data, path.data) < 0)
+		return -ENOMEM;
+	return set_error(b, e, s, what.data);
+}
+
 /* Reads the file into the source, which becomes a record or an error. Returns 0 or -ENOMEM. */
 static int read_source(struct book *b, struct entry *e, struct source *s, int fd, const char *file)
 {
@@ -101,6 +113,8 @@ static int read_source(struct book *b, struct entry *e, struct source *s, int fd
 	r = file_read(fd, file, b->settings->max_record_bytes, &text, &n);
 	if (r == 0)
 		return parse(b, e, s, text, n);
+	if (r == -EACCES && b->group)
+		return set_error_denied(b, e, s);
 	if (r == -EFBIG)
 		snprintf(what, sizeof(what), "larger than %u bytes", b->settings->max_record_bytes);
 	else
@@ -208,12 +222,6 @@ int load_file(struct book *b, size_t directory, const char *file, enum load_how 
 	return look(b, e, s, fd, how);
 }
 
-static void closedirp(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* Notes as missing what the scan has not seen. */
 static void note_unseen(struct book *b, size_t directory, unsigned table)
 {
@@ -236,7 +244,7 @@ static void note_unseen(struct book *b, size_t directory, unsigned table)
 int load_directory(struct book *b, size_t directory)
 {
 	struct directory *d = &b->directories[directory];
-	_cleanup_(closedirp) DIR *dir = opendir(d->path);
+	_cleanup_(file_closedirp) DIR *dir = opendir(d->path);
 	struct dirent *found;
 
 	d->error = dir ? 0 : -errno;

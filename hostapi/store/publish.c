@@ -26,8 +26,11 @@ int publish_init(struct publisher *p, const struct store_options *options)
 		.identity = options->identity,
 		.observer = options->observer,
 		.observer_ctx = options->observer_ctx,
+		.is_trial = options->is_trial,
 		.state_dir = strdup(options->state_dir),
 	};
+	if (options->listener)
+		p->listener = *options->listener;
 	pthread_mutex_init(&p->lock, NULL);
 	return p->state_dir ? 0 : -ENOMEM;
 }
@@ -211,10 +214,10 @@ static int publish_with_kept(struct publisher *p, struct record *record,
 	if (r < 0)
 		return r;
 	/* A pinned id leaves the kept one alone, for when it is pinned no more. */
-	if (is_new && !pinned && fd >= 0)
+	if (is_new && !pinned && fd >= 0 && !p->is_trial)
 		error = volatile_save(fd, record->name, &v);
 	say_trouble(p, error);
-	if (appears)
+	if (appears && !p->is_trial)
 		restore(p, fd, record->name, &v);
 	return 0;
 }
@@ -280,7 +283,8 @@ static bool edit_unready(struct volatile_state *v, void *arg)
 	return was_ready;
 }
 
-int publish_ready(struct publisher *p, struct instance *i, const struct boot *boot, bool ready)
+/* Publishes and keeps whether the run is ready, the listener not being told. */
+static int set_ready(struct publisher *p, struct instance *i, const struct boot *boot, bool ready)
 {
 	struct boot run = *boot;
 	LOCK_HOLD(&p->lock);
@@ -294,12 +298,27 @@ int publish_ready(struct publisher *p, struct instance *i, const struct boot *bo
 	return r;
 }
 
+int publish_ready(struct publisher *p, struct instance *i, const struct boot *boot, bool ready)
+{
+	int r = set_ready(p, i, boot, ready);
+
+	if (r == 0 && ready && p->listener.ready && instance_is_ready(i, boot))
+		p->listener.ready(p->observer_ctx, instance_name(i));
+	return r;
+}
+
+void publish_rejection(const struct publisher *p, const char *name, const char *reason)
+{
+	if (p->listener.rejected)
+		p->listener.rejected(p->observer_ctx, name, reason);
+}
+
 /* A run that nobody sees end is over with the record: one that comes back is not Ready. */
 static void end_run_by_mount(struct publisher *p, const char *name)
 {
 	_cleanup_(instance_unrefp) struct instance *i = registry_find(p->registry, name);
 	const struct boot boot = boot_by_mount();
-	int r = i ? publish_ready(p, i, &boot, false) : 0;
+	int r = i ? set_ready(p, i, &boot, false) : 0;
 
 	if (r < 0) {
 		LOCK_HOLD(&p->lock);
@@ -353,6 +372,12 @@ static int bind_to(struct publisher *p, struct instance *i, const char *path, ui
 	return r == -ENOENT ? STORE_E_NOT_FOUND : r;
 }
 
+static void tell_bound(const struct publisher *p, const char *name)
+{
+	if (p->listener.bound)
+		p->listener.bound(p->observer_ctx, name);
+}
+
 int publish_bind(struct publisher *p, const char *name, pid_t pid)
 {
 	_cleanup_(instance_unrefp) struct instance *i = registry_find(p->registry, name);
@@ -365,10 +390,14 @@ int publish_bind(struct publisher *p, const char *name, pid_t pid)
 	if (!path)
 		return -ENOMEM;
 	r = identity_cgroup_of(p->identity, pid, path, &id);
-	return r < 0 ? r : bind_to(p, i, path, id);
+	if (r == 0)
+		r = bind_to(p, i, path, id);
+	if (r == 0)
+		tell_bound(p, name);
+	return r;
 }
 
-int publish_unbind(struct publisher *p, const char *name)
+static int unbind(struct publisher *p, const char *name)
 {
 	_cleanup_(instance_unrefp) struct instance *i = registry_find(p->registry, name);
 	struct binding none = {0};
@@ -379,4 +408,13 @@ int publish_unbind(struct publisher *p, const char *name)
 		return STORE_E_NOT_FOUND;
 	r = update_kept(p, i, edit_binding, &none);
 	return r == 0 ? registry_unbind(p->registry, name) : r;
+}
+
+int publish_unbind(struct publisher *p, const char *name)
+{
+	int r = unbind(p, name);
+
+	if (r == 0)
+		tell_bound(p, name);
+	return r;
 }

@@ -20,8 +20,10 @@ struct publisher {
 	struct identity *identity;
 	store_observer observer; /* may be NULL */
 	void *observer_ctx;
+	struct store_listener listener;
 	char *state_dir;
 	json_t *changes; /* borrowed: an array that changes are added to; NULL: not wanted */
+	bool is_trial;   /* volatile files are not written */
 	bool in_trouble; /* said that volatile files cannot be written */
 	/*
 	 * Guards the volatile files, which front threads change while the store is locked by a
@@ -43,6 +45,9 @@ int publish_record(struct publisher *p, struct record *record, struct record *co
 
 /* Takes the instance out of force. Returns 0 or -ENOMEM. */
 int publish_withdraw(struct publisher *p, const char *name);
+
+/* Tells the listener that the record of @name (NULL: of no instance) is rejected. */
+void publish_rejection(const struct publisher *p, const char *name, const char *reason);
 
 /* See store.h. Thread-safe by p->lock alone. */
 int publish_ready(struct publisher *p, struct instance *i, const struct boot *boot, bool ready);

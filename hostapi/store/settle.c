@@ -99,7 +99,7 @@ static const char *subject(const struct entry *e)
 }
 
 /* Keeps the complaint, and logs it unless that was done for this version. */
-static void reject(struct entry *e, struct buf *why)
+static void reject(const struct publisher *p, struct entry *e, struct buf *why)
 {
 	bool is_news = e->is_reread || !e->error || !streq(e->error, why->data);
 	const char *stays = e->in_force ? "; the last good state stays in force" : "";
@@ -110,8 +110,12 @@ static void reject(struct entry *e, struct buf *why)
 		return;
 	free(e->error);
 	e->error = buf_steal(why, NULL);
+	/* On trial for an upgrade: who serves has said so. */
+	if (p->is_trial)
+		return;
 	log_full(e->table == BOOK_ODD ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
 		 LOG_EVENT_RECORD_REJECTED, subject(e), "%s%s", e->error ?: "no memory", stays);
+	publish_rejection(p, subject(e), e->error ?: "no memory");
 }
 
 /* Makes the instance's record and its profiles the published ones. */
@@ -202,7 +206,7 @@ static int settle_entry(struct book *b, struct publisher *p, struct entry *e, bo
 		assert(s);
 		r = put_in_force(b, p, e, s, at_start);
 	} else if (r == VERDICT_BAD) {
-		reject(e, &why);
+		reject(p, e, &why);
 		r = 0;
 	} else if (r == VERDICT_GONE) {
 		r = withdraw(b, p, e);

@@ -137,8 +137,10 @@ static int load_all(struct store *s)
 		r = load_directory(&s->book, i);
 		if (r < 0 || d->error != -EACCES)
 			continue;
-		log_full(LOG_LEVEL_ERROR, LOG_EVENT_STORE_TROUBLE, NULL, "%s: %s", d->path,
-			 strerror(EACCES));
+		log_full(LOG_LEVEL_ERROR, LOG_EVENT_STORE_TROUBLE, NULL,
+			 "%s: %s; let the daemon read it, and enter those above it: chgrp %s %s && "
+			 "chmod g+rx %s",
+			 d->path, strerror(EACCES), s->book.group ?: "GROUP", d->path, d->path);
 		return -EACCES;
 	}
 	if (r == 0)
@@ -161,6 +163,7 @@ int store_new(const struct store_options *options, struct store **ret)
 	r = publish_init(&s->publisher, options);
 	if (r == 0)
 		r = book_init(&s->book, options->conf_dir, options->state_dir, options->settings);
+	s->book.group = options->group;
 	if (r == 0)
 		r = watch(s);
 	if (r == 0)

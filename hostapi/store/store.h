@@ -30,13 +30,30 @@ struct store;
  */
 typedef void (*store_observer)(void *ctx, const struct diff *diff);
 
+/*
+ * What there is to tell besides changes; each may be NULL and gets observer_ctx. A front's thread calls with no lock of the
+ * store's held, a loading one as it calls the observer.
+ */
+struct store_listener {
+	/* The guest has said Ready, for the first time or again. */
+	void (*ready)(void *ctx, const char *name);
+	/* The instance has another binding, or none any more. */
+	void (*bound)(void *ctx, const char *name);
+	/* A record is rejected, once for each version; @name is NULL unless it is an instance's. @reason has no values. */
+	void (*rejected)(void *ctx, const char *name, const char *reason);
+};
+
 struct store_options {
 	const char *conf_dir, *state_dir;
+	const char *
+		group; /* borrowed: whose right to read the operator is told to mend; NULL: nobody's */
 	const struct settings *settings; /* borrowed for the life of the store */
 	struct registry *registry;       /* borrowed */
 	struct identity *identity;       /* borrowed */
 	store_observer observer;         /* may be NULL */
 	void *observer_ctx;
+	const struct store_listener *listener; /* borrowed; may be NULL */
+	bool is_trial;                         /* reads, and writes nothing */
 };
 
 /*

@@ -8,10 +8,10 @@
  */
 #include "branch.h"
 
-#include <time.h>
 #include <utlist.h>
 
 #include "base/log.h"
+#include "base/sock.h"
 #include "branch-private.h"
 #include "core/instance.h"
 #include "core/lock.h"
@@ -20,13 +20,6 @@
 static const struct source *source_of(const struct branch *b)
 {
 	return b->all->options.source;
-}
-
-struct branch_kept *branch_kept_unref(struct branch_kept *k)
-{
-	if (k && --k->refs == 0)
-		free(k);
-	return NULL;
 }
 
 struct branch *branch_new(struct branches *all, struct instance *i, uint32_t serial)
@@ -43,14 +36,6 @@ struct branch *branch_new(struct branches *all, struct instance *i, uint32_t ser
 	return b;
 }
 
-/* Forgets the content at the head of the list of kept ones. */
-static void drop_kept(struct branch *b, struct branch_kept *k)
-{
-	DL_DELETE(b->kept, k);
-	b->n_kept_bytes -= k->size;
-	branch_kept_unref(k);
-}
-
 static void forget_listings(struct branch *b)
 {
 	struct branch_listing *l, *next;
@@ -59,6 +44,12 @@ static void forget_listings(struct branch *b)
 		HASH_DEL(b->listings, l);
 		free(l);
 	}
+}
+
+struct branch *branch_ref(struct branch *b)
+{
+	b->refs++;
+	return b;
 }
 
 struct branch *branch_unref(struct branch *b)
@@ -73,8 +64,7 @@ struct branch *branch_unref(struct branch *b)
 		free(o);
 	}
 	forget_listings(b);
-	while (b->kept)
-		drop_kept(b, b->kept);
+	branch_forget_kept(b);
 	index_unref(b->index);
 	instance_unref(b->instance);
 	pthread_mutex_destroy(&b->lock);
@@ -105,46 +95,12 @@ static struct branch_opened *find_opened(const struct branch *b, uint64_t id)
 	return o;
 }
 
-static struct branch_kept *find_kept(const struct branch *b, uint64_t id)
-{
-	struct branch_kept *k;
-
-	DL_FOREACH (b->kept, k)
-		if (k->id == id)
-			return k;
-	return NULL;
-}
-
-/* Keeps the content @n of @x for those who have it open. Without memory, or when it is too large, they get ESTALE. */
-static void keep(struct branch *b, const struct index *x, const struct index_node *n)
-{
-	_cleanup_(source_bytes_finish) struct source_bytes value = {0};
-	struct branch_kept *k;
-
-	/* One that was kept, and came back meanwhile, is the same. */
-	if (n->size > BRANCH_KEPT_MAX || find_kept(b, index_id(x, n)) ||
-	    index_read(x, n, &value) != 0)
-		return;
-	k = malloc(sizeof(*k) + value.len);
-	if (!k)
-		return;
-	*k = (struct branch_kept){
-		.refs = 1, .id = index_id(x, n), .changed_ns = n->changed_ns, .size = value.len};
-	if (index_access(x, n, &k->mode, &k->uid, &k->gid) < 0) {
-		free(k);
-		return;
-	}
-	memcpy(k->bytes, value.at, value.len);
-	DL_APPEND(b->kept, k);
-	b->n_kept_bytes += k->size;
-	while (b->n_kept_bytes > BRANCH_KEPT_MAX)
-		drop_kept(b, b->kept);
-}
-
 /* A change of one branch while the new index is compared with the old. */
 struct change {
 	struct branch *branch;
 	struct inval_batch *batch;
+	const struct index *new;
+	struct poke_item *pokes;
 	int error;
 };
 
@@ -163,15 +119,22 @@ static void add_gone(struct change *c, uint64_t id)
 	c->error |= inval_add_gone(c->batch, id);
 }
 
+/* Somebody may be reading on, who is to be told nothing: the kernel asks for a name alone. */
+static bool may_be_open(struct branch *b, const struct index_node *n, uint64_t id)
+{
+	return find_opened(b, id) || (branch_is_inherited(b, n) && inval_knows(b->all->inval, id));
+}
+
 static void on_stale(void *arg, const struct index *old, const struct index_node *n)
 {
 	struct change *c = arg;
 	uint64_t id = index_id(old, n);
 
+	branch_poke_stale(c->branch, old, n, c->new, &c->pokes);
 	switch (tree_row(n->row)->kind) {
 	case TREE_CONTENT:
-		if (find_opened(c->branch, id)) {
-			keep(c->branch, old, n);
+		if (may_be_open(c->branch, n, id)) {
+			branch_keep(c->branch, old, n);
 			add_entry(c, old, n);
 		} else {
 			add_gone(c, id);
@@ -188,6 +151,7 @@ static void on_stale(void *arg, const struct index *old, const struct index_node
 		add_entry(c, old, n);
 		break;
 	case TREE_STREAM:
+	case TREE_LOG:
 		break; /* is asked for every time */
 	}
 }
@@ -195,6 +159,13 @@ static void on_stale(void *arg, const struct index *old, const struct index_node
 static void on_listing(void *arg, const struct index *x, const struct index_node *n)
 {
 	add_node(arg, index_id(x, n));
+}
+
+static void on_fresh(void *arg, const struct index *x, const struct index_node *n)
+{
+	struct change *c = arg;
+
+	branch_poke_fresh(c->branch, x, n, c->branch->index, &c->pokes);
 }
 
 /* Directories keep their ids whoever owns them. */
@@ -205,16 +176,26 @@ static void add_directories(struct change *c, const struct index *x)
 			add_node(c, index_id(x, &x->nodes[i]));
 }
 
+/* A change that the kernel is being told of. */
+struct telling {
+	struct branch *branch; /* a reference */
+	struct poke_item *pokes;
+};
+
 static void batch_done(struct inval_batch *batch)
 {
-	struct branch *b = batch->arg;
+	struct telling *t = batch->arg;
+	struct branch *b = t->branch;
 	{
 		LOCK_HOLD(&b->lock);
 
 		b->n_telling--;
 	}
 	branch_set_untold(b);
+	if (t->pokes)
+		poke_submit(b->all->poke, b->serial, t->pokes);
 	inval_batch_free(batch);
+	free(t);
 	branch_unref(b);
 }
 
@@ -222,14 +203,6 @@ static bool owner_equal(const struct source_owner *a, const struct source_owner 
 {
 	return a->is_known == b->is_known && a->uid == b->uid && a->gid == b->gid &&
 	       memcmp(a->run, b->run, sizeof(a->run)) == 0;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Forgets listings of directories that are gone. */
@@ -245,32 +218,62 @@ static void prune_listings(struct branch *b)
 	}
 }
 
+/* Begins a change. Returns 0 or -ENOMEM. */
+static int begin_change(struct branch *b, struct change *c)
+{
+	struct telling *t = calloc(1, sizeof(*t));
+
+	c->branch = b;
+	c->batch = calloc(1, sizeof(*c->batch));
+	if (!c->batch || !t) {
+		free(c->batch);
+		free(t);
+		return -ENOMEM;
+	}
+	c->batch->name = instance_name(b->instance);
+	c->batch->lane = &b->lane;
+	c->batch->done = batch_done;
+	c->batch->arg = t;
+	return 0;
+}
+
+/* It does not take place. */
+static int cancel_change(struct change *c)
+{
+	poke_items_free(c->pokes);
+	free(c->batch->arg);
+	inval_batch_free(c->batch);
+	return -ENOMEM;
+}
+
+static void submit_change(struct branch *b, const struct change *c)
+{
+	struct telling *t = c->batch->arg;
+
+	b->refs++;
+	b->n_telling++;
+	*t = (struct telling){b, c->pokes};
+	inval_submit(b->all->inval, c->batch);
+}
+
 /* Puts @x in the place of the current index and has the kernel told of the difference. Returns 0 or -ENOMEM (@x is not taken). */
 static int replace(struct branch *b, struct index *x)
 {
-	struct change c = {b, calloc(1, sizeof(*c.batch)), 0};
-	const struct index_changes changes = {on_stale, on_listing, &c};
+	struct change c = {.new = x};
+	const struct index_changes changes = {on_stale, on_listing, on_fresh, &c};
 
-	if (!c.batch)
+	if (begin_change(b, &c) < 0)
 		return -ENOMEM;
-	c.batch->name = instance_name(b->instance);
-	c.batch->lane = &b->lane;
-	c.batch->done = batch_done;
 	branch_expire_retries(b); /* or what they reserved would be kept for nobody */
 	index_compare(b->index, x, now_ns(), &changes);
 	if (b->index->owner.uid != x->owner.uid || b->index->owner.gid != x->owner.gid)
 		add_directories(&c, x);
-	if (c.error) {
-		inval_batch_free(c.batch);
-		return -ENOMEM;
-	}
+	if (c.error)
+		return cancel_change(&c);
 	index_unref(b->index);
 	b->index = x;
 	prune_listings(b);
-	b->refs++;
-	b->n_telling++;
-	c.batch->arg = b;
-	inval_submit(b->all->inval, c.batch);
+	submit_change(b, &c);
 	return 0;
 }
 
@@ -283,12 +286,11 @@ static bool is_current(const struct branch *b, const struct source_view *view)
 	       x->is_own_socket_bound == b->is_own_socket_bound;
 }
 
-/* Makes the index for @view, whose reference is taken over on success. */
-static int rebuild(struct branch *b, struct source_view *view)
+/* @view's reference is taken over on success. */
+static int make_index(struct branch *b, struct source_view *view, struct index **ret)
 {
 	const struct source *s = source_of(b);
-	_cleanup_(index_unrefp) struct index *x = NULL;
-	struct index_input input = {
+	const struct index_input input = {
 		.source = s,
 		.instance = b->instance,
 		.view = view,
@@ -298,11 +300,18 @@ static int rebuild(struct branch *b, struct source_view *view)
 		.is_socket_bound = b->all->options.shared->is_socket_bound,
 		.is_own_socket_bound = b->is_own_socket_bound,
 	};
-	int r;
 
 	/* The record may say who the guest's root is. */
 	s->ops->refresh_owner(s->ctx, b->instance, &b->owner, true);
-	r = index_new(&input, &x);
+	return index_new(&input, ret);
+}
+
+/* Makes the index for @view, whose reference is taken over on success. */
+static int rebuild(struct branch *b, struct source_view *view)
+{
+	_cleanup_(index_unrefp) struct index *x = NULL;
+	int r = make_index(b, view, &x);
+
 	if (r < 0)
 		return r;
 	if (b->index) {
@@ -333,6 +342,34 @@ static int refresh(struct branch *b)
 	if (view)
 		s->ops->view_unref(view);
 	return r;
+}
+
+/* The content @n of @old, which is not current, if the kernel may have been told of it. */
+static void keep_from_before(struct change *c, const struct index *old, const struct index_node *n)
+{
+	struct branch *b = c->branch;
+	uint64_t id = index_id(old, n);
+
+	if (tree_row(n->row)->kind != TREE_CONTENT || index_find(b->index, id) ||
+	    !inval_knows(b->all->inval, id))
+		return;
+	branch_keep(b, old, n);
+	add_entry(c, old, n);
+}
+
+void branch_was(struct branch *b, struct source_view *view)
+{
+	_cleanup_(index_unrefp) struct index *old = NULL;
+	struct change c = {0};
+	LOCK_HOLD(&b->lock);
+
+	if (make_index(b, view, &old) < 0)
+		source_of(b)->ops->view_unref(view);
+	else if (b->index && begin_change(b, &c) == 0) {
+		for (uint32_t i = 0; i < old->n_nodes; i++)
+			keep_from_before(&c, old, &old->nodes[i]);
+		submit_change(b, &c);
+	}
 }
 
 void branch_restore(struct branch *b, struct index *x)
@@ -403,6 +440,11 @@ int branch_index(struct branch *b, struct index **ret)
 	return r;
 }
 
+bool branch_has_open(const struct branch *b, uint64_t id)
+{
+	return find_opened(b, id) != NULL;
+}
+
 int branch_count_open(struct branch *b, uint64_t id)
 {
 	struct branch_opened *o = find_opened(b, id);
@@ -425,16 +467,13 @@ int branch_count_open(struct branch *b, uint64_t id)
 void branch_count_close(struct branch *b, uint64_t id)
 {
 	struct branch_opened *o = find_opened(b, id);
-	struct branch_kept *k;
 
 	/* What an earlier worker opened is not known here. */
 	if (!o || --o->n > 0)
 		return;
 	HASH_DEL(b->opened, o);
 	free(o);
-	k = find_kept(b, id);
-	if (k)
-		drop_kept(b, k);
+	branch_let_go(b, id);
 }
 
 /* With the lock held and the index current. */
@@ -468,7 +507,7 @@ int branch_open(struct branch *b, uint64_t id, pid_t tid, bool writes, enum tree
 		*ret_row = TREE_CONFIG_KEY;
 		r = writes ? -EROFS : -ESTALE;
 	}
-	if (b->retries && branch_take_reserved(b, id, tid)) {
+	if (branch_take_reserved(b, id, tid)) {
 		if (n || writes)
 			branch_count_close(b, id); /* counted twice, or not opened */
 		else
@@ -482,16 +521,6 @@ void branch_close(struct branch *b, uint64_t id)
 	LOCK_HOLD(&b->lock);
 
 	branch_count_close(b, id);
-}
-
-struct branch_kept *branch_find_kept(struct branch *b, uint64_t id)
-{
-	LOCK_HOLD(&b->lock);
-	struct branch_kept *k = find_kept(b, id);
-
-	if (k)
-		k->refs++;
-	return k;
 }
 
 bool branch_keeps_listing(struct branch *b, const struct index *x, const struct index_node *n)

@@ -17,34 +17,20 @@
  */
 #include "index.h"
 #include "inval.h"
+#include "kept.h"
+#include "poke.h"
 
 struct account;
 struct branch;
 struct branches;
 
-/* A content that was replaced while it was open. */
-struct branch_kept {
-	_Atomic unsigned refs;
-	uint64_t id;
-	int64_t changed_ns;
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-	struct branch_kept *prev, *next; /* branch::kept, oldest first */
-	size_t size;
-	char bytes[];
-};
-struct branch_kept *branch_kept_unref(struct branch_kept *k); /* NULL-safe; always NULL */
-DEFINE_CLEANUP(struct branch_kept *, branch_kept_unref);
-
-/* Bytes of replaced contents kept for one instance; the oldest goes first. */
-#define BRANCH_KEPT_MAX (1 << 20)
-
 struct branches_options {
 	const struct source *source; /* borrowed, as all here */
+	struct hub *hub;
 	struct shared *shared;
 	const char *run_dir;
 	int fuse_fd;
+	int poke_fd; /* poker.h; -1: there is no poker */
 	/*
 	 * An instance wants a socket of its own, or wants it no more; called under a branch's lock: must neither wait nor come
 	 * back.
@@ -62,13 +48,25 @@ DEFINE_CLEANUP(struct branches *, branches_free);
 
 /* The branch of the instance @name, made if there is that one; NULL when not, or without memory. A reference. */
 struct branch *branches_get(struct branches *all, const char *name);
+/* The same, if it has one already, whether there is such an instance now or not. */
+struct branch *branches_find_named(struct branches *all, const char *name);
 /* By the serial, the first part of its nodes' ids. A reference, or NULL. */
 struct branch *branches_find(struct branches *all, uint32_t serial);
 
+/* Where events are published. */
+struct hub *branches_hub(struct branches *all);
+
 /* The instance @name has changed, come or gone. */
 void branches_changed(struct branches *all, const char *name);
+/*
+ * An earlier worker showed the instance @name as @view, whose reference is taken over: contents of that which the kernel remembers are
+ * kept, and their names looked up again. Before anybody is served.
+ */
+void branches_was(struct branches *all, const char *name, struct source_view *view);
 /* The kernel has forgotten the directory of the instance @serial, and with it all below. */
 void branches_forgotten(struct branches *all, uint32_t serial);
+/* The kernel has forgotten the content @id: nobody has it open. */
+void branches_content_forgotten(struct branches *all, uint64_t id);
 /* The socket for all is bound now. */
 void branches_socket_bound(struct branches *all);
 /* An instance's own socket is served now, or not any more. Whether it wants to have one: else it is to be taken away. */
@@ -76,6 +74,9 @@ bool branches_own_socket(struct branches *all, uint32_t serial, bool is_bound);
 
 /* Whether the kernel remembers the directory of the instance @name. */
 bool branches_knows(struct branches *all, const char *name);
+
+/* What the poker is asked; NULL: there is none. */
+struct poke *branches_poke(struct branches *all);
 
 /* As inval_wait(). */
 void branches_wait(struct branches *all, uint64_t patience_us,
@@ -88,6 +89,8 @@ struct branches_stats {
 /* Counts over all. */
 void branches_count(struct branches *all, struct branches_stats *ret);
 
+/* Another reference. */
+struct branch *branch_ref(struct branch *b);
 struct branch *branch_unref(struct branch *b); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct branch *, branch_unref);
 
@@ -112,7 +115,8 @@ int branch_index(struct branch *b, struct index **ret);
  *
  * On ESTALE the kernel looks the name up again and opens what it then finds, once. So that the next change in between
  * is no error to the program, a thread that was told ESTALE (branch_note_stale()) has what it looks up next
- * (branch_note_lookup()) reserved: that was current after its call began, and it may still open it.
+ * (branch_note_lookup()) reserved: that was current after its call began, and it may still open it. Both are also known
+ * to a worker that takes over in between.
  */
 int branch_open(struct branch *b, uint64_t id, pid_t tid, bool writes, enum tree_row *ret_row);
 /* @tid was told ESTALE. */
@@ -124,7 +128,7 @@ void branch_note_stale(struct branch *b, pid_t tid);
 bool branch_note_lookup(struct branch *b, const struct index *x, uint64_t id, pid_t tid);
 void branch_close(struct branch *b, uint64_t id);
 /* A replaced content that is kept because somebody has it open; a reference, or NULL. */
-struct branch_kept *branch_find_kept(struct branch *b, uint64_t id);
+struct kept *branch_find_kept(struct branch *b, uint64_t id);
 
 /*
  * The directory @n of @x is opened. Whether the kernel's listing of it can be kept: it was made after the last change.

@@ -9,6 +9,7 @@
 #include "branch.h"
 
 #include "base/log.h"
+#include "base/sock.h"
 #include "branch-private.h"
 #include "core/instance.h"
 #include "core/lock.h"
@@ -48,7 +49,7 @@ struct branch *branches_find(struct branches *all, uint32_t serial)
 	return ref(find(all, serial));
 }
 
-static struct branch *look_up(struct branches *all, const char *name)
+struct branch *branches_find_named(struct branches *all, const char *name)
 {
 	LOCK_HOLD_SHARED(&all->lock);
 
@@ -106,7 +107,7 @@ struct branch *branches_get(struct branches *all, const char *name)
 {
 	const struct source *s = all->options.source;
 	struct instance *i = s->ops->find(s->ctx, name);
-	struct branch *b = i ? look_up(all, name) : NULL;
+	struct branch *b = i ? branches_find_named(all, name) : NULL;
 
 	if (i && !b)
 		b = make(all, i);
@@ -197,7 +198,7 @@ static void forget_if_gone(struct branches *all, struct branch *b)
 void branches_changed(struct branches *all, const char *name)
 {
 	const struct source *s = all->options.source;
-	_cleanup_(branch_unrefp) struct branch *b = look_up(all, name);
+	_cleanup_(branch_unrefp) struct branch *b = branches_find_named(all, name);
 	struct source_view *view;
 	struct instance *i;
 	bool is_own = false;
@@ -218,6 +219,16 @@ void branches_changed(struct branches *all, const char *name)
 	forget_if_gone(all, b);
 }
 
+void branches_was(struct branches *all, const char *name, struct source_view *view)
+{
+	_cleanup_(branch_unrefp) struct branch *b = branches_find_named(all, name);
+
+	if (b)
+		branch_was(b, view);
+	else
+		all->options.source->ops->view_unref(view);
+}
+
 void branches_forgotten(struct branches *all, uint32_t serial)
 {
 	_cleanup_(branch_unrefp) struct branch *b = branches_find(all, serial);
@@ -229,6 +240,14 @@ void branches_forgotten(struct branches *all, uint32_t serial)
 	forget_if_gone(all, b);
 	if (++all->n_dropped >= TRIM_AT)
 		inval_wake(all->inval);
+}
+
+void branches_content_forgotten(struct branches *all, uint64_t id)
+{
+	_cleanup_(branch_unrefp) struct branch *b = branches_find(all, tree_serial(id));
+
+	if (b)
+		branch_content_forgotten(b, id);
 }
 
 /* References to all. NULL = no memory. */
@@ -285,11 +304,21 @@ bool branches_own_socket(struct branches *all, uint32_t serial, bool is_bound)
 	return is_wanted;
 }
 
+struct hub *branches_hub(struct branches *all)
+{
+	return all->options.hub;
+}
+
 bool branches_knows(struct branches *all, const char *name)
 {
-	_cleanup_(branch_unrefp) struct branch *b = look_up(all, name);
+	_cleanup_(branch_unrefp) struct branch *b = branches_find_named(all, name);
 
 	return b && branch_is_known(b);
+}
+
+struct poke *branches_poke(struct branches *all)
+{
+	return all->poke;
 }
 
 void branches_wait(struct branches *all, uint64_t patience_us,
@@ -337,6 +366,16 @@ static int take_up(void *arg, const char *name, uint32_t serial, struct index **
 	return 0;
 }
 
+/* That the kernel forgot it an earlier worker may have been told and no more. */
+static void inherit(void *arg, struct kept **k)
+{
+	struct branches *all = arg;
+	_cleanup_(branch_unrefp) struct branch *b = branches_find(all, tree_serial((*k)->id));
+
+	if (b && inval_knows(all->inval, (*k)->id))
+		branch_inherit(b, steal_ptr(k));
+}
+
 static int want_sockets(void *arg, const char *name, bool is_listed)
 {
 	branches_changed(arg, name);
@@ -356,14 +395,25 @@ int branches_new(const struct branches_options *options, struct branches **ret)
 	all->told_fd = told_open(options->run_dir);
 	if (all->told_fd < 0)
 		return all->told_fd;
+	all->kept_fd = kept_open(all->told_fd);
+	if (all->kept_fd < 0)
+		return all->kept_fd;
+	all->is_successor = options->shared->n_workers > 1;
+	all->started_ms = (uint32_t)(now_us() / 1000);
 	r = inval_new(options->fuse_fd, tell_one, all, &all->inval);
+	if (r == 0 && options->poke_fd >= 0)
+		r = poke_new(options->poke_fd, all->inval, options->shared, &all->poke);
 	if (r == 0)
 		r = told_load(all->told_fd, options->shared->mount_id, take_up, all);
+	if (r == 0)
+		r = kept_load(all->kept_fd, options->shared->mount_id, inherit, all);
 	if (r == 0)
 		r = s->ops->each(s->ctx, want_sockets, all);
 	if (r < 0)
 		return r;
 	for_all(all, change_one, all);
+	/* Also what was found to be different by now: an earlier worker may have died before it wrote what it told. */
+	all->started_ns = now_ns();
 	*ret = steal_ptr(&all);
 	return 0;
 }
@@ -375,6 +425,7 @@ struct branches *branches_free(struct branches *all)
 	if (!all)
 		return NULL;
 	inval_free(all->inval);
+	poke_free(all->poke);
 	while ((b = all->untold)) {
 		all->untold = b->next_untold == b ? NULL : b->next_untold;
 		branch_unref(b);
@@ -384,6 +435,7 @@ struct branches *branches_free(struct branches *all)
 		HASH_DELETE(hh_name, all->by_name, b);
 		branch_unref(b);
 	}
+	closep(&all->kept_fd);
 	closep(&all->told_fd);
 	pthread_rwlock_destroy(&all->lock);
 	free(all);

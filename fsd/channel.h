@@ -8,18 +8,26 @@
 #include <stdint.h>
 
 enum channel_type {
-	CHANNEL_READY, /* worker: guests are served */
+	CHANNEL_STARTED, /* worker: its canary is there */
+	CHANNEL_READY,   /* worker: guests are served */
 	CHANNEL_BIND, /* worker: an instance wants a socket of its own; to the helper with the descriptor */
 	CHANNEL_UNBIND, /* worker: it wants it no more */
 	CHANNEL_BOUND, /* helper; to the worker with the descriptor, without one for the socket of all */
-	CHANNEL_FAILED, /* helper, and to the worker: could not be bound, see error */
+	CHANNEL_FAILED,  /* helper, and to the worker: could not be bound, see error */
+	CHANNEL_CGROUP,  /* worker: who has this id; from the keeper with a descriptor, or error */
+	CHANNEL_PING,    /* to the worker, now and then */
+	CHANNEL_PONG,    /* worker: it is well */
+	CHANNEL_UPGRADE, /* worker: the host wants an upgrade */
+	CHANNEL_UPGRADES, /* to the worker: serial and count have been done and have failed, the last by error */
 	_CHANNEL_N,
 };
 
 struct channel_message {
 	uint32_t type;
-	uint32_t serial; /* of the instance; 0: the socket of all */
-	int32_t error;   /* of FAILED: a negative errno */
+	uint32_t serial; /* of the instance; 0: the socket of all; of CGROUP: of the question */
+	int32_t error; /* of FAILED and CGROUP: a negative errno; of UPGRADES: an enum upgrade_failure */
+	uint32_t count;
+	uint64_t id; /* of CGROUP: the cgroup's */
 };
 
 /* Sends it with @fd (lent; -1: none), without waiting. Returns 0, -EAGAIN when it is full, or -errno. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -21,6 +22,8 @@ static int run_worker(const struct options *o)
 		.fuse_fd = o->worker_fds[3],
 		.shared_fd = o->worker_fds[4],
 		.tree_listen_fd = o->worker_fds[5],
+		.poke_fd = o->worker_fds[6],
+		.journal_fd = o->worker_fds[7],
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(o->worker_fds); i++) {
@@ -29,6 +32,9 @@ static int run_worker(const struct options *o)
 			return EXIT_FAILURE;
 		}
 	}
+	/* At once: what a trial has read is not taken apart again. */
+	if (o->trial)
+		_exit(worker_try(o, &fds));
 	return worker_run(o, &fds);
 }
 
@@ -39,6 +45,9 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	log_init("devlxdfsd", (enum log_level)o.log_level);
+	/* What a trial finds of records is known. */
+	log_init("devlxdfsd", o.trial ? LOG_LEVEL_ERROR : (enum log_level)o.log_level);
+	if (o.take_down)
+		return keeper_take_down(&o);
 	return o.worker ? run_worker(&o) : keeper_run(&o);
 }

@@ -84,7 +84,7 @@ static struct fairness_lane *lane_get(struct fairness *f, uint32_t serial)
 	return NULL;
 }
 
-int fairness_park(struct fairness *f, uint32_t serial, const void *request, size_t n)
+int fairness_park(struct fairness *f, uint32_t serial, void *request, size_t n, unsigned max)
 {
 	LOCK_HOLD(&f->lock);
 	struct fairness_lane *lane = lane_get(f, serial);
@@ -92,17 +92,15 @@ int fairness_park(struct fairness *f, uint32_t serial, const void *request, size
 
 	if (!lane)
 		return -ENOMEM;
-	if (lane->n_waiting == FAIRNESS_MAX)
+	if (lane->n_waiting >= max)
 		return -EAGAIN;
-	p = malloc(sizeof(*p) + n);
+	p = malloc(sizeof(*p));
 	if (!p) {
 		if (lane->n_waiting == 0 && lane->n_in_service == 0)
 			lane_delete(f, lane);
 		return -ENOMEM;
 	}
-	p->lane = lane;
-	p->n = n;
-	memcpy(p->bytes, request, n);
+	*p = (struct parked){.lane = lane, .request = request, .n = n};
 	if (lane->n_waiting++ == 0)
 		DL_APPEND(f->ring, lane);
 	DL_APPEND(lane->waiting, p);

@@ -16,15 +16,15 @@
 
 struct fairness;
 
-/* How many requests of one instance wait here at most. */
+/* How many requests of one instance are to wait here at most. */
 #define FAIRNESS_MAX 1024
 
-/* A request that waits, whole. */
+/* A request that waits. */
 struct parked {
 	struct parked *prev, *next; /* fairness's lane */
 	struct fairness_lane *lane;
+	void *request; /* borrowed */
 	size_t n;
-	max_align_t bytes[];
 };
 
 /* @n_threads serve. NULL = no memory. */
@@ -33,13 +33,16 @@ struct fairness *fairness_new(unsigned n_threads);
 struct fairness *fairness_free(struct fairness *f);
 DEFINE_CLEANUP(struct fairness *, fairness_free);
 
-/* Parks a copy of the request for the instance @serial. Returns 0, -EAGAIN when it has FAIRNESS_MAX waiting, or -ENOMEM. */
-int fairness_park(struct fairness *f, uint32_t serial, const void *request, size_t n);
+/*
+ * Parks the request for the instance @serial; it stays the caller's, and where it is. Returns 0, -EAGAIN when the instance has @max
+ * waiting, or -ENOMEM.
+ */
+int fairness_park(struct fairness *f, uint32_t serial, void *request, size_t n, unsigned max);
 
 /* The next request whose turn it is, in service from now on; NULL when there is none to be had. */
 struct parked *fairness_take(struct fairness *f);
 
-/* It was answered; frees it. */
+/* It was answered; frees @p. */
 void fairness_done(struct fairness *f, struct parked *p);
 
 /* Whether fairness_take() would find one. */

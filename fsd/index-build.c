@@ -5,12 +5,12 @@
  * Breadth first: the children of a directory are appended and sorted before any of them is looked into, so that
  * they stand side by side and positions stay. Every value is read once, for its hash.
  */
-#include <time.h>
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
 #include "index.h"
 
+#include "base/sock.h"
 #include "core/filename.h"
 #include "shared.h"
 
@@ -140,8 +140,12 @@ static int add_child(struct draft *d, enum tree_row row, const char *name, const
 	d->prefix.data[prefix_len] = '\0';
 	if (tree_row(row)->kind == TREE_CONTENT)
 		r = fill_content(d, n);
+	if ((n->hash & TREE_LOW_MASK) >= TREE_LOG_FIRST)
+		n->hash ^= UINT64_C(1) << (TREE_LOW_BITS - 1);
 	if ((n->hash & TREE_LOW_MASK) < LOW_RESERVED)
 		n->hash += LOW_RESERVED;
+	if (tree_row(row)->kind == TREE_LOG)
+		n->hash = TREE_LOG_LOW;
 	if (r == SOURCE_E_ABSENT)
 		d->index->n_nodes--;
 	return r == SOURCE_E_ABSENT ? 0 : r;
@@ -263,7 +267,7 @@ static bool part_ids(struct index *x)
 
 		if (low != low_of(x, x->by_id[i - 1]))
 			continue;
-		low = low == TREE_LOW_MASK ? LOW_RESERVED : low + 1;
+		low = low + 1 == TREE_LOG_FIRST ? LOW_RESERVED : low + 1;
 		n->hash = (n->hash & ~TREE_LOW_MASK) | low;
 		found = true;
 	}
@@ -329,14 +333,6 @@ static int draft_open(struct draft *d, uint32_t serial)
 		.changed_ns = d->written_ns,
 	};
 	return 0;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int index_new(const struct index_input *input, struct index **ret)

@@ -182,6 +182,7 @@ static void gone(const struct compared *c, const struct index_node *n)
 static void come(const struct compared *c, struct index_node *n)
 {
 	n->changed_ns = c->now_ns;
+	c->changes->fresh(c->changes->arg, c->new, n);
 	if (tree_row(n->row)->kind != TREE_DIRECTORY)
 		return;
 	for (uint32_t i = 0; i < n->n_children; i++)

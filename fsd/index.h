@@ -114,6 +114,8 @@ struct index_changes {
 	void (*stale)(void *arg, const struct index *old, const struct index_node *n);
 	/* The listing of the directory @n of the new one is another; in case of doubt, too. */
 	void (*listing)(void *arg, const struct index *x, const struct index_node *n);
+	/* The name of @n of the new one stands for it now: for another, or for nothing, before. */
+	void (*fresh)(void *arg, const struct index *x, const struct index_node *n);
 	void *arg;
 };
 

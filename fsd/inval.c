@@ -171,6 +171,11 @@ bool inval_knows(struct inval *v, uint64_t id)
 	return tell_node(v, id) != -ENOENT;
 }
 
+void inval_drop(struct inval *v, uint64_t id)
+{
+	(void)tell_gone(v, id);
+}
+
 /* With the lock held, which is released while done() is called. */
 static void finish(struct inval *v, struct inval_batch *b)
 {
@@ -216,6 +221,7 @@ static void *tell_nodes(void *arg)
 	bool more;
 	LOCK_HOLD(&v->lock);
 
+	pthread_setname_np(pthread_self(), "notify");
 	for (;;) {
 		struct inval_batch *b = v->fresh;
 
@@ -365,7 +371,6 @@ int inval_new(int fuse_fd, bool (*idle)(void *ctx), void *ctx, struct inval **re
 	if (r < 0)
 		return r;
 	v->has_notifier = true;
-	pthread_setname_np(v->notifier, "notify");
 	pthread_mutex_lock(&v->lock);
 	r = start_thread(v);
 	pthread_mutex_unlock(&v->lock);

@@ -92,5 +92,8 @@ void inval_wait(struct inval *v, uint64_t patience_us, void (*stalled)(void *arg
 /* Whether the kernel remembers the node @id at all; its attributes are then asked for again. Never waits. */
 bool inval_knows(struct inval *v, uint64_t id);
 
+/* Drops what the kernel remembers of the name of the node @id, unless somebody uses it. Linux 6.18; before, does nothing. Never waits. */
+void inval_drop(struct inval *v, uint64_t id);
+
 /* How many instances are kept waiting for a second or more by a guest that holds a directory. */
 unsigned inval_n_stalled(struct inval *v);

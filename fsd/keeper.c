@@ -2,9 +2,10 @@
 /*
  * Keeper: the small privileged parent
  *
- * One epoll loop over signals, the worker's pidfd and channel, the helper's, and one
+ * One epoll loop over signals, the worker's pidfd and channel, the helper's, the heartbeat, and one
  * timer, which is the pause before a restart or the patience with a worker
- * that was told to stop. At most one worker lives at a time.
+ * that was told to stop. At most one worker lives at a time. keeper-tree.c makes what lasts, keeper-worker.c has
+ * the worker's life and death, upgrade.c its replacement by another program.
  *
  * A process that touches the mount can hang, also in being killed: neither the helper nor a worker
  * that is told to go is waited for without a bound.
@@ -26,73 +27,54 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
-#include "base/fusehost.h"
 #include "base/log.h"
 #include "base/sock.h"
-#include "core/pidfd.h"
 #include "channel.h"
+#include "core/cgroup.h"
+#include "keeper-private.h"
 #include "mount.h"
 #include "notify.h"
-#include "pause.h"
-#include "rundir.h"
-#include "sockets.h"
-#include "spawn.h"
-#include "worker.h"
 
-/* How long a worker may take to end once it was killed. */
-#define HELD_US     (1000 * 1000)
-#define PATIENCE_US (5 * 1000 * 1000)
-
-struct keeper {
-	const struct options *options;
-	struct rundir run;
-	/* The tree; -1 and NULL with --no-fuse. */
-	char *tree_path;
-	int fuse_fd, shared_fd;
-	struct shared *shared;
-	struct sockets sockets;
-	int epoll_fd, signal_fd, timer_fd;
-	int ready_fd; /* until it has been written to */
-	/* The worker; -1 while there is none. */
-	int pid_fd, channel_fd;
-	int held_fd; /* an earlier one that was left behind: it is reaped when it ends after all */
-	int canary_fd; /* a thread of it; -1 where the kernel cannot watch threads (before 6.9) */
-	uint64_t started_us, helper_started_us;
-	struct pause pause, helper_pause;
-	bool has_served;   /* some worker was ready: from now on it is always restarted */
-	bool is_published; /* whoever waits for us was told */
-	bool is_stopping;
-	bool is_canary_dead, has_helped;
-	bool is_killed; /* it did not stop when it was told to */
-	bool is_done;
-	int status; /* to exit with, once is_done */
-};
+#define PATIENCE_US  (5 * 1000 * 1000)
+#define MESSAGES_MAX 64 /* of the worker that are handled in one pass */
+/* A worker that served for less died of what it found; whatever kills the next one later is a new accident. */
+#define SHORT_SERVICE_US (50 * 1000)
+#define SHORT_LIFE_US    (1000 * 1000)
 
 static void keeper_finish(struct keeper *k)
 {
-	int *const fds[] = {&k->channel_fd, &k->canary_fd, &k->held_fd,   &k->pid_fd,
-			    &k->ready_fd,   &k->timer_fd,  &k->signal_fd, &k->epoll_fd};
+	int *const fds[] = {&k->channel_fd,       &k->canary_fd,      &k->pid_fd,  &k->ready_fd,
+			    &k->timer_fd,         &k->signal_fd,      &k->tick_fd, &k->exe_fd,
+			    &k->upgrade.trial_fd, &k->upgrade.exe_fd, &k->epoll_fd};
 
+	while (k->n_held > 0)
+		closep(&k->held_fds[--k->n_held]);
 	sockets_finish(&k->sockets);
-	if (k->fuse_fd >= 0)
+	if (k->shared)
+		poker_stop(&k->poker, k->shared);
+	closep(&k->poke_fds[0]);
+	closep(&k->poke_fds[1]);
+	if (k->fuse_fd >= 0 && !k->run.is_kept)
 		mount_take_down(k->tree_path);
 	closep(&k->fuse_fd);
 	closep(&k->shared_fd);
+	closep(&k->journal_fd);
 	shared_free(k->shared);
 	free(k->tree_path);
+	fdstore_finish(&k->store);
 	rundir_finish(&k->run);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		closep(fds[i]);
 }
 
-static int keeper_watch(struct keeper *k, int fd)
+int keeper_watch(struct keeper *k, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
 	return epoll_ctl(k->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static void set_timer(struct keeper *k, uint64_t us)
+void keeper_set_timer(struct keeper *k, uint64_t us)
 {
 	struct itimerspec t = {
 		.it_value = {.tv_sec = us / 1000000, .tv_nsec = (us % 1000000) * 1000},
@@ -101,49 +83,7 @@ static void set_timer(struct keeper *k, uint64_t us)
 	timerfd_settime(k->timer_fd, 0, &t, NULL);
 }
 
-static struct worker_fds fds_for_worker(const struct keeper *k, int channel_fd)
-{
-	return (struct worker_fds){
-		.guest_listen_fd = k->run.guest_fd,
-		.admin_listen_fd = k->run.admin_fd,
-		.keeper_fd = channel_fd,
-		.fuse_fd = k->fuse_fd,
-		.shared_fd = k->shared_fd,
-		.tree_listen_fd = k->sockets.fd,
-	};
-}
-
-static int start_worker(struct keeper *k)
-{
-	const struct worker_fds fds = fds_for_worker(k, -1);
-	int r;
-
-	k->started_us = now_us();
-	r = spawn_worker(k->options, &fds, k->shared, &k->pid_fd, &k->channel_fd);
-	if (r < 0)
-		return r;
-	if (keeper_watch(k, k->pid_fd) < 0 || keeper_watch(k, k->channel_fd) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Starts a worker now; when even that fails, again after the longest pause. */
-static void restart(struct keeper *k)
-{
-	int r = start_worker(k);
-
-	if (r == 0)
-		return;
-	log_error("cannot start a worker, trying again in %u.%u s: %s",
-		  (unsigned)(k->pause.max_us / 1000000), (unsigned)(k->pause.max_us / 100000 % 10),
-		  strerror(-r));
-	if (k->pid_fd < 0)
-		set_timer(k, k->pause.max_us);
-	else
-		pidfd_send_signal(k->pid_fd, SIGKILL, NULL, 0);
-}
-
-static void give_up(struct keeper *k)
+void keeper_give_up(struct keeper *k)
 {
 	k->is_done = true;
 	k->status = EXIT_FAILURE;
@@ -154,12 +94,12 @@ static void publish(struct keeper *k)
 {
 	int r;
 
-	if (k->is_published || !k->has_served || (k->shared && !k->shared->is_socket_bound))
+	if (k->is_published || !k->has_served || (k->shared && !k->sockets.is_bound))
 		return;
 	r = rundir_publish(&k->run);
 	if (r < 0) {
 		log_error("cannot give the socket its name: %s", strerror(-r));
-		give_up(k);
+		keeper_give_up(k);
 		return;
 	}
 	k->is_published = true;
@@ -186,25 +126,32 @@ static void start_helper(struct keeper *k)
 		log_error("cannot start the helper, no socket can be bound in the tree: %s",
 			  strerror(-r));
 	if (r < 0 && !k->is_published)
-		give_up(k);
+		keeper_give_up(k);
 }
 
-/* From now on the worker's death is seen even when the process cannot end. */
-static void watch_canary(struct keeper *k)
+/* Without it the tree is as it is, and watchers are told nothing. */
+static void start_poker(struct keeper *k)
 {
-	if (!k->shared || k->pid_fd < 0 || k->canary_fd >= 0)
-		return;
-	k->canary_fd = pidfd_of_thread(k->shared->canary_tid);
-	if (k->canary_fd >= 0)
-		(void)keeper_watch(k, k->canary_fd);
+	int r = poker_start(k->tree_path, k->poke_fds[1], k->shared, &k->poker);
+
+	k->poker_started_us = now_us();
+	if (r == 0)
+		r = keeper_watch(k, k->poker.pid_fd);
+	if (r < 0)
+		log_warn("cannot start the process that pokes watchers, so inotify is silent: %s",
+			 strerror(-r));
 }
 
 static void worker_is_ready(struct keeper *k)
 {
 	k->has_served = true;
-	watch_canary(k);
+	k->served_us = now_us();
+	k->n_unanswered = 0;
+	upgrade_worker_ready(k);
 	if (k->shared && k->sockets.helper.pid == 0)
 		start_helper(k);
+	if (k->shared && k->poker.pid == 0)
+		start_poker(k);
 	publish(k);
 }
 
@@ -222,39 +169,60 @@ static void tell_worker(struct keeper *k, uint32_t serial, int error)
 		(void)channel_send(k->channel_fd, m, sockets_find(&k->sockets, serial));
 }
 
+/* A descriptor of a cgroup lets a worker read what everybody may; finding it by its id takes a capability. */
+static void open_cgroup(struct keeper *k, struct channel_message m)
+{
+	_cleanup_(freep) char *where = NULL;
+	_cleanup_(closep) int root_fd = cgroup_open_root(&where);
+	_cleanup_(closep) int fd = root_fd < 0 ? -1 : cgroup_open_id(root_fd, m.id);
+
+	m.error = root_fd < 0 ? root_fd : fd < 0 ? fd : 0;
+	if (k->channel_fd >= 0)
+		(void)channel_send(k->channel_fd, m, fd);
+}
+
 static void handle_worker_message(struct keeper *k, const struct channel_message *m)
 {
 	int r = 0;
 
-	if (m->type == CHANNEL_READY)
+	if (m->type == CHANNEL_STARTED)
+		keeper_watch_canary(k);
+	else if (m->type == CHANNEL_READY)
 		worker_is_ready(k);
+	else if (m->type == CHANNEL_PONG)
+		k->n_unanswered = 0;
+	else if (m->type == CHANNEL_UPGRADE)
+		upgrade_begin(k);
 	else if (m->type == CHANNEL_BIND && k->shared && sockets_find(&k->sockets, m->serial) >= 0)
 		tell_worker(k, m->serial, 0);
 	else if (m->type == CHANNEL_BIND && k->shared)
 		r = sockets_add(&k->sockets, m->serial);
 	else if (m->type == CHANNEL_UNBIND && k->shared)
 		sockets_remove(&k->sockets, m->serial);
+	else if (m->type == CHANNEL_CGROUP)
+		open_cgroup(k, *m);
 	if (r < 0)
 		tell_worker(k, m->serial, r);
 }
 
-static void handle_channel(struct keeper *k)
+void keeper_handle_channel(struct keeper *k)
 {
 	struct channel_message m;
-	int fd, r;
+	int fd, r = -EAGAIN;
 
-	for (;;) {
+	/* Not for as long as a worker goes on: signals wait. */
+	for (int n = 0; n < MESSAGES_MAX; n++) {
 		r = k->channel_fd < 0 ? -EAGAIN : channel_receive(k->channel_fd, &m, &fd);
 		if (r != 0)
 			break;
 		closep(&fd);
 		handle_worker_message(k, &m);
 	}
-	if (r == -EAGAIN)
+	if (r == 0 || r == -EAGAIN)
 		return;
 	/* Its end is closed: its death is reported by the pidfd, or by nothing else in the foreground. */
 	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->channel_fd, NULL);
-	if (k->pid_fd < 0)
+	if (k->options->foreground_worker)
 		k->is_done = true;
 }
 
@@ -271,7 +239,7 @@ static void handle_helper_channel(struct keeper *k)
 			log_error("cannot bind a socket in \"%s\": %s", k->tree_path,
 				  strerror(-error));
 		if (error && serial == 0 && !k->is_published)
-			return give_up(k);
+			return keeper_give_up(k);
 		tell_worker(k, serial, error);
 		publish(k);
 	}
@@ -288,87 +256,25 @@ static void handle_helper_death(struct keeper *k)
 	if (k->is_stopping)
 		return;
 	if (is_hopeless && !k->is_published)
-		return give_up(k);
+		return keeper_give_up(k);
 	log_warn("the helper died%s", is_hopeless ? " again" : ", starting another one");
 	if (!is_hopeless)
 		start_helper(k);
 }
 
-static void log_death(const siginfo_t *info, uint64_t delay_us)
+/* As with the helper: the next one comes with the next worker when it cannot live. */
+static void handle_poker_death(struct keeper *k)
 {
-	const char *how =
-		info->si_code == CLD_EXITED ? "exited with status" : "was killed by signal";
+	uint64_t lived_us = now_us() - k->poker_started_us;
+	bool is_hopeless = pause_next(&k->poker_pause, lived_us) > 0 && !k->shared->is_poker_up;
 
-	log_full(LOG_LEVEL_WARNING, LOG_EVENT_WORKER_DIED, NULL,
-		 "worker %d %s %d, starting another one in %u.%u s", info->si_pid, how,
-		 info->si_status, (unsigned)(delay_us / 1000000),
-		 (unsigned)(delay_us / 100000 % 10));
-}
-
-/* The worker is no more; @info says how it ended. */
-static void worker_died(struct keeper *k, const siginfo_t *info)
-{
-	uint64_t delay;
-
-	/* "ready" may still be in the channel. */
-	handle_channel(k);
-	closep(&k->pid_fd);
-	closep(&k->channel_fd);
-	closep(&k->canary_fd);
-	k->pid_fd = k->channel_fd = k->canary_fd = -1;
-	k->is_canary_dead = false;
-
-	if (k->is_stopping) {
-		k->is_done = true;
+	poker_reap(&k->poker, k->shared);
+	if (k->is_stopping)
 		return;
-	}
-	if (!k->has_served && info->si_code == CLD_EXITED && info->si_status == EXIT_FAILURE) {
-		/* It said why; starting it again would not help. */
-		give_up(k);
-		return;
-	}
-	delay = pause_next(&k->pause, now_us() - k->started_us);
-	log_death(info, delay);
-	if (delay)
-		set_timer(k, delay);
-	else
-		restart(k);
-}
-
-static void handle_death(struct keeper *k)
-{
-	siginfo_t info = {0};
-
-	if (waitid(P_PIDFD, k->pid_fd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0)
-		worker_died(k, &info);
-}
-
-/* The worker was killed; its other threads may need a moment to end, or a guest may hold one of them for as long as it likes. */
-static void handle_canary(struct keeper *k)
-{
-	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->canary_fd, NULL);
-	k->is_canary_dead = true;
-	if (!k->is_stopping)
-		set_timer(k, HELD_US);
-}
-
-/* It has not ended by now: what runs of it runs no more code of ours, and is left behind. */
-static void leave_held_worker(struct keeper *k)
-{
-	const siginfo_t info = {.si_code = CLD_KILLED, .si_status = SIGKILL};
-
-	log_warn("a guest holds a thread of the dead worker, leaving that behind");
-	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->channel_fd, NULL);
-	closep(&k->held_fd);
-	k->held_fd = steal_fd(&k->pid_fd); /* watched as before */
-	worker_died(k, &info);
-}
-
-static void handle_held_death(struct keeper *k)
-{
-	(void)waitid(P_PIDFD, k->held_fd, NULL, WEXITED | WNOHANG);
-	closep(&k->held_fd);
-	k->held_fd = -1;
+	log_warn("the process that pokes watchers died%s",
+		 is_hopeless ? " again" : ", starting another one");
+	if (!is_hopeless)
+		start_poker(k);
 }
 
 static void handle_signal(struct keeper *k)
@@ -377,7 +283,10 @@ static void handle_signal(struct keeper *k)
 
 	if (read(k->signal_fd, &info, sizeof(info)) != sizeof(info) || k->is_stopping)
 		return;
+	if (info.ssi_signo == SIGHUP)
+		return upgrade_begin(k);
 	log_full(LOG_LEVEL_INFO, LOG_EVENT_STOPPED, NULL, "stopping on signal %u", info.ssi_signo);
+	upgrade_cancel(k);
 	k->is_stopping = true;
 	notify_manager("STOPPING=1");
 	rundir_unpublish(&k->run);
@@ -386,7 +295,7 @@ static void handle_signal(struct keeper *k)
 		return;
 	}
 	pidfd_send_signal(k->pid_fd, SIGTERM, NULL, 0);
-	set_timer(k, PATIENCE_US);
+	keeper_set_timer(k, PATIENCE_US);
 }
 
 static void handle_timer(struct keeper *k)
@@ -396,19 +305,40 @@ static void handle_timer(struct keeper *k)
 	if (read(k->timer_fd, &n, sizeof(n)) != sizeof(n))
 		return;
 	if (k->pid_fd < 0 && !k->is_stopping) {
-		restart(k);
+		keeper_restart(k);
 	} else if (k->is_canary_dead && !k->is_stopping) {
-		leave_held_worker(k);
+		keeper_leave_held_worker(k);
 	} else if (k->pid_fd >= 0 && k->is_stopping && !k->is_killed) {
 		log_warn("the worker does not stop, killing it");
 		pidfd_send_signal(k->pid_fd, SIGKILL, NULL, 0);
 		k->is_killed = true;
-		set_timer(k, PATIENCE_US);
+		keeper_set_timer(k, PATIENCE_US);
 	} else if (k->is_killed) {
 		/* A guest holds a thread of it in the kernel: it ends when that guest lets go. */
 		log_warn("the worker is killed and does not end, leaving it");
 		k->is_done = true;
 	}
+}
+
+/* Where the program is, and what of it runs: the file may be replaced. */
+static int find_program(struct keeper *k)
+{
+	ssize_t n = readlink("/proc/self/exe", k->exe_path, sizeof(k->exe_path) - 1);
+
+	k->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	return n < 0 || k->exe_fd < 0 ? -errno : 0;
+}
+
+static int start_ticking(struct keeper *k)
+{
+	uint64_t us = k->options->worker_timeout_s * UINT64_C(1000000) / KEEPER_SILENT_TICKS;
+	const struct timespec every = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+	const struct itimerspec t = {.it_interval = every, .it_value = every};
+
+	k->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (k->tick_fd < 0 || timerfd_settime(k->tick_fd, 0, &t, NULL) < 0)
+		return -errno;
+	return keeper_watch(k, k->tick_fd);
 }
 
 static int keeper_init(struct keeper *k)
@@ -436,81 +366,45 @@ static int keeper_init(struct keeper *k)
 		return -errno;
 	if (k->ready_fd >= 0 && fcntl(k->ready_fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
-	r = keeper_watch(k, k->signal_fd);
-	return r < 0 ? r : keeper_watch(k, k->timer_fd);
+	r = find_program(k);
+	if (r == 0)
+		r = keeper_watch(k, k->signal_fd);
+	if (r == 0)
+		r = keeper_watch(k, k->timer_fd);
+	return r < 0 ? r : start_ticking(k);
 }
 
 /* Signals first, so that a worker stopped by the same signal is not taken for a dead one. */
 static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, int n)
 {
-	static void (*const handlers[])(struct keeper *) = {
-		handle_signal,     handle_channel, handle_death,          handle_canary,
-		handle_held_death, handle_timer,   handle_helper_channel, handle_helper_death};
-	const int fds[] = {k->signal_fd,
-			   k->channel_fd,
-			   k->pid_fd,
-			   k->canary_fd,
-			   k->held_fd,
-			   k->timer_fd,
-			   k->sockets.helper.channel_fd,
-			   k->sockets.helper.pid_fd};
+	const struct {
+		const int *fd;
+		void (*handle)(struct keeper *k);
+	} all[] = {{&k->signal_fd, handle_signal},
+		   {&k->channel_fd, keeper_handle_channel},
+		   {&k->pid_fd, keeper_handle_death},
+		   {&k->canary_fd, keeper_handle_canary},
+		   {&k->timer_fd, handle_timer},
+		   {&k->tick_fd, keeper_tick},
+		   {&k->upgrade.trial_fd, upgrade_handle_trial},
+		   {&k->sockets.helper.channel_fd, handle_helper_channel},
+		   {&k->sockets.helper.pid_fd, handle_helper_death},
+		   {&k->poker.pid_fd, handle_poker_death}};
 
-	for (size_t h = 0; h < ARRAY_SIZE(fds); h++) {
+	/* A handler may close a descriptor, and what it opens may get the same number: those after it look for themselves. */
+	for (size_t h = 0; h < ARRAY_SIZE(all); h++) {
 		for (int i = 0; i < n; i++) {
-			if (fds[h] >= 0 && events[i].data.fd == fds[h])
-				handlers[h](k);
+			if (*all[h].fd >= 0 && events[i].data.fd == *all[h].fd)
+				all[h].handle(k);
 		}
 	}
-}
-
-/* The kernel may abort the mount while nobody serves it: a pause must not be as long as that. */
-static void heed_timeout(struct keeper *k)
-{
-	struct fusehost host;
-	unsigned timeout_s;
-
-	fusehost_read_here(&host);
-	timeout_s = fusehost_timeout_s(&host);
-	k->pause.max_us = pause_max_us(timeout_s);
-	if (timeout_s)
-		log_warn("the kernel aborts the tree when no worker answers for %u s; the sysctls "
-			 "fs.fuse.default_request_timeout and fs.fuse.max_request_timeout say so",
-			 timeout_s);
-}
-
-static int open_tree(struct keeper *k)
-{
-	/* Mounts are found by the name that the kernel has for them. */
-	_cleanup_(freep) char *run_dir = realpath(k->options->run_dir, NULL);
-	int r;
-
-	if (!run_dir) {
-		r = -errno;
-		log_error("cannot find \"%s\": %s", k->options->run_dir, strerror(-r));
-		return r;
-	}
-	if (asprintf(&k->tree_path, "%s/" MOUNT_NAME, run_dir) < 0) {
-		k->tree_path = NULL;
-		return -ENOMEM;
-	}
-	if (k->options->no_fuse) {
-		mount_take_down(k->tree_path);
-		return 0;
-	}
-	r = shared_new(&k->shared_fd, &k->shared);
-	if (r == 0)
-		r = sockets_init(&k->sockets, k->tree_path, k->shared);
-	if (r < 0) {
-		log_error("cannot make the tree: %s", strerror(-r));
-		return r;
-	}
-	heed_timeout(k);
-	return mount_tree(k->tree_path, k->shared, &k->fuse_fd);
+	if (k->n_held > 0)
+		keeper_reap_held(k);
 }
 
 static int keeper_loop(struct keeper *k)
 {
-	struct epoll_event events[8];
+	struct epoll_event events[11];
 
 	while (!k->is_done) {
 		int n = epoll_wait(k->epoll_fd, events, ARRAY_SIZE(events), -1);
@@ -528,8 +422,9 @@ static int keeper_loop(struct keeper *k)
 static int keep_for_parent(struct keeper *k, int channel_fd)
 {
 	k->channel_fd = channel_fd;
-	/* Signals are the worker's; its end is seen by the channel. */
+	/* Signals are the worker's; its end is seen by the channel. No other worker can take its place. */
 	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->signal_fd, NULL);
+	epoll_ctl(k->epoll_fd, EPOLL_CTL_DEL, k->tick_fd, NULL);
 	if (keeper_watch(k, k->channel_fd) < 0)
 		return EXIT_FAILURE;
 	return keeper_loop(k);
@@ -555,13 +450,14 @@ static int run_foreground(struct keeper *k)
 	closep(&pair[1]);
 	closep(&k->ready_fd);
 	k->ready_fd = -1;
-	fds = fds_for_worker(k, pair[0]);
+	fds = keeper_fds_for_worker(k, pair[0]);
 	status = worker_run(k->options, &fds);
 	closep(&pair[0]);
 	waitpid(pid, NULL, 0);
-	/* What is left is the child's, and was for it to take down. */
+	/* What is left is the child's, and was for it to take down; or threads of the worker may still use it. */
 	k->run.lock_fd = -1;
 	k->fuse_fd = -1;
+	k->poke_fds[0] = k->poke_fds[1] = -1;
 	k->sockets.shared = NULL;
 	return status;
 }
@@ -573,17 +469,23 @@ int keeper_run(const struct options *options)
 		.run = {.fd = -1, .lock_fd = -1, .guest_fd = -1, .admin_fd = -1},
 		.fuse_fd = -1,
 		.shared_fd = -1,
+		.journal_fd = -1,
 		.sockets = {.fd = -1, .helper = {0, -1, -1}},
 		.epoll_fd = -1,
 		.signal_fd = -1,
 		.timer_fd = -1,
 		.ready_fd = options->ready_fd,
-		.pause = {.max_us = pause_max_us(0)},
-		.helper_pause = {.max_us = pause_max_us(0)},
+		.exe_fd = -1,
+		.upgrade = {.exe_fd = -1, .trial_fd = -1},
+		.tick_fd = -1,
+		.pause = {.max_us = pause_max_us(0), .short_us = SHORT_SERVICE_US},
+		.helper_pause = {.max_us = pause_max_us(0), .short_us = SHORT_LIFE_US},
+		.poker_pause = {.max_us = pause_max_us(0), .short_us = SHORT_LIFE_US},
+		.poker = {0, -1},
+		.poke_fds = {-1, -1},
 		.pid_fd = -1,
 		.channel_fd = -1,
 		.canary_fd = -1,
-		.held_fd = -1,
 	};
 	int r = keeper_init(&k);
 
@@ -591,10 +493,34 @@ int keeper_run(const struct options *options)
 		log_error("cannot start: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	if (rundir_open(options->run_dir, &k.run) < 0 || open_tree(&k) < 0)
+	fdstore_open(&k.store, options->fd_store && !options->foreground_worker);
+	if (rundir_open(options->run_dir, &k.store, &k.run) < 0 ||
+	    keeper_prepare_for_account(options) < 0)
 		return EXIT_FAILURE;
+	k.run.is_kept = k.store.is_on;
+	if (keeper_open_tree(&k) < 0)
+		return EXIT_FAILURE;
+	k.sockets.is_kept = k.store.is_on;
 	if (options->foreground_worker)
 		return run_foreground(&k);
-	restart(&k);
+	keeper_restart(&k);
 	return keeper_loop(&k);
+}
+
+int keeper_take_down(const struct options *options)
+{
+	_cleanup_(rundir_finish) struct rundir run = {
+		.fd = -1, .lock_fd = -1, .guest_fd = -1, .admin_fd = -1};
+	_cleanup_(freep) char *path = NULL;
+	_cleanup_(freep) char *run_dir = NULL;
+
+	if (rundir_lock(options->run_dir, &run) < 0)
+		return EXIT_FAILURE;
+	run_dir = realpath(options->run_dir, NULL);
+	if (!run_dir || asprintf(&path, "%s/" MOUNT_NAME, run_dir) < 0) {
+		path = NULL;
+		return EXIT_FAILURE;
+	}
+	mount_take_down(path);
+	return EXIT_SUCCESS;
 }

@@ -136,14 +136,11 @@ int listing_directory(struct listing *l, const struct node *dir, uint64_t offset
 		return 0;
 	for (at = index_next(dir->index, dir->at, offset); at;
 	     at = index_next(dir->index, dir->at, at->cookie)) {
-		struct node child = *dir;
 		struct fuse_entry_param e;
+		struct node child;
 		int r;
 
-		child.at = at;
-		child.row = at->row;
-		child.id = index_id(dir->index, at);
-		child.is_child = true;
+		node_of(dir, at, &child);
 		r = node_entry(&child, &e);
 		if (r < 0)
 			return r;

@@ -11,11 +11,12 @@
  * the next round. Draining must not sleep in read(2), which is a matter of a flag that all share: it is set
  * while somebody drains.
  *
- * What has no waiting caller (FORGET, RELEASE) is done at once. Interrupts are dropped: nothing here waits for long.
+ * What has no waiting caller (FORGET, RELEASE) is done at once, and so are interrupts, for the few requests that wait for long.
  */
 #include "loop.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,12 +27,13 @@
 #include "base/sock.h"
 #include "core/lock.h"
 #include "fairness.h"
+#include "journal.h"
 #include "tree.h"
 
-/* The largest request there is: WRITE of max_write (mount.c), and what the kernel insists on. */
-#define REQUEST_MAX (2 * FUSE_MIN_READ_BUFFER)
-
 #define NOTIFY_RESEND 7 /* enum fuse_notify_code, 6.9 */
+
+/* In an answer: it is to an interrupt of the request. */
+#define INTERRUPT_BIT UINT64_C(1)
 
 /* A read(2) that took less cannot have slept; sleeping and waking take longer anywhere. */
 #define SLEPT_US 5
@@ -48,7 +50,7 @@ struct thread {
 	pthread_t id;
 	bool is_started;
 	unsigned streak; /* reads of requests that somebody waits for, since one slept */
-	max_align_t request[REQUEST_MAX / sizeof(max_align_t)];
+	void *request;   /* the journal's */
 };
 
 struct loop {
@@ -87,18 +89,19 @@ static void refuse(struct loop *l, const struct fuse_in_header *head, int error)
 static bool is_unattended(const struct fuse_in_header *head)
 {
 	return head->opcode == FUSE_FORGET || head->opcode == FUSE_BATCH_FORGET ||
-	       head->opcode == FUSE_RELEASE || head->opcode == FUSE_RELEASEDIR;
+	       head->opcode == FUSE_RELEASE || head->opcode == FUSE_RELEASEDIR ||
+	       head->opcode == FUSE_INTERRUPT;
 }
 
 /* Reads one request. Returns its size, 0: it was none to be answered, or -errno. */
 static ssize_t read_request(struct thread *t)
 {
-	const struct fuse_in_header *head = (const void *)t->request;
-	ssize_t n = read(t->loop->options.fuse_fd, t->request, sizeof(t->request));
+	const struct fuse_in_header *head = t->request;
+	ssize_t n = read(t->loop->options.fuse_fd, t->request, JOURNAL_REQUEST_MAX);
 
 	if (n < 0)
 		return errno == ENOENT || errno == EINTR ? 0 : -errno;
-	return (size_t)n < sizeof(*head) || head->opcode == FUSE_INTERRUPT ? 0 : n;
+	return (size_t)n < sizeof(*head) ? 0 : n;
 }
 
 /* By instance; the socket for all is every guest's, and not the root's, which is the host's. */
@@ -107,20 +110,43 @@ static uint32_t lane_of(uint64_t id)
 	return id == TREE_SOCKET_ID ? UINT32_MAX : tree_serial(id);
 }
 
+static void answer(struct loop *l, void *request, size_t n)
+{
+	journal_begin(l->options.journal, request);
+	l->options.process(l->options.ctx, request, n);
+	journal_end(l->options.journal);
+}
+
+/* Parks a request that was put aside, or refuses it. */
+static void park(struct loop *l, void *request, size_t n, unsigned max)
+{
+	const struct fuse_in_header *head = request;
+	int r = fairness_park(l->fairness, lane_of(head->nodeid), request, n, max);
+
+	if (r == 0)
+		return;
+	refuse(l, head, r);
+	journal_done(l->options.journal, request);
+}
+
 /* Parks the one just read, or answers it. */
 static void handle_busy(struct thread *t, size_t n)
 {
 	struct loop *l = t->loop;
-	const struct fuse_in_header *head = (const void *)t->request;
-	int r;
+	struct journal *j = l->options.journal;
+	void *aside;
 
-	if (is_unattended(head)) {
-		l->options.process(l->options.ctx, t->request, n);
+	if (is_unattended(t->request)) {
+		answer(l, t->request, n);
 		return;
 	}
-	r = fairness_park(l->fairness, lane_of(head->nodeid), t->request, n);
-	if (r < 0)
-		refuse(l, head, r);
+	aside = journal_put_aside(j, t->request, n);
+	if (aside) {
+		park(l, aside, n, journal_share(j, FAIRNESS_MAX));
+	} else {
+		refuse(l, t->request, -EAGAIN);
+		journal_done(j, t->request);
+	}
 }
 
 /* Serves one that waits. Whether there was one. */
@@ -130,7 +156,7 @@ static bool serve_parked(struct loop *l)
 
 	if (!p)
 		return false;
-	l->options.process(l->options.ctx, p->bytes, p->n);
+	answer(l, p->request, p->n);
 	fairness_done(l->fairness, p);
 	return true;
 }
@@ -222,7 +248,7 @@ static bool retire(struct loop *l)
 /* What the last read says about the load; @slept_us is how long it took. */
 static void judge_load(struct thread *t, uint64_t slept_us)
 {
-	const struct fuse_in_header *head = (const void *)t->request;
+	const struct fuse_in_header *head = t->request;
 
 	if (slept_us >= SLEPT_US)
 		t->streak = 0;
@@ -237,7 +263,7 @@ static void judge_load(struct thread *t, uint64_t slept_us)
 static int serve_next(struct thread *t)
 {
 	struct loop *l = t->loop;
-	const struct fuse_in_header *head = (const void *)t->request;
+	const struct fuse_in_header *head = t->request;
 	uint64_t slept_us = now_us();
 	ssize_t n = read_request(t);
 
@@ -256,7 +282,7 @@ static int serve_next(struct thread *t)
 		handle_busy(t, (size_t)n);
 		return drain(t);
 	}
-	l->options.process(l->options.ctx, t->request, (size_t)n);
+	answer(l, t->request, (size_t)n);
 	if (slept_us >= IDLE_US && retire(l))
 		stand_by(l);
 	return 0;
@@ -268,7 +294,12 @@ static void *serve(void *arg)
 	struct loop *l = t->loop;
 	int r = 0;
 
+	/* By itself: naming another one is writing to a file, which the cage does not allow. */
+	pthread_setname_np(pthread_self(), "tree");
 	stand_by(l);
+	/* Taken up. */
+	if (!fairness_is_idle(l->fairness))
+		r = drain(t);
 	while (!l->is_stopping && (r == 0 || r == -ENOMEM))
 		r = serve_next(t);
 	if (r < 0 && !l->is_stopping)
@@ -286,11 +317,11 @@ static int thread_start(struct loop *l, struct thread *t)
 	int r;
 
 	t->loop = l;
+	t->request = journal_reader(l->options.journal, (unsigned)(t - l->threads));
 	r = -pthread_create(&t->id, NULL, serve, t);
 	if (r < 0)
 		return r;
 	t->is_started = true;
-	pthread_setname_np(t->id, "tree");
 	return 0;
 }
 
@@ -304,6 +335,39 @@ static int handle_wake(void)
 	const struct sigaction action = {.sa_handler = on_wake};
 
 	return sigaction(SIGNAL_WAKE, &action, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * Whether it has not been answered yet. If it was interrupted the interrupt is sent again, which an earlier worker may
+ * have taken with it.
+ */
+static bool is_outstanding(const struct loop *l, uint64_t unique)
+{
+	const struct fuse_out_header again = {
+		.len = sizeof(again), .error = -EAGAIN, .unique = unique | INTERRUPT_BIT};
+
+	/* -EINVAL: it was not. */
+	return write(l->options.fuse_fd, &again, sizeof(again)) >= 0 || errno != ENOENT;
+}
+
+/* A request of an earlier worker. */
+static void take_up(void *ctx, void *request, size_t n)
+{
+	struct loop *l = ctx;
+	const struct fuse_in_header *head = request;
+
+	if (is_outstanding(l, head->unique) && head->opcode != FUSE_INTERRUPT)
+		park(l, request, n, UINT_MAX);
+	else
+		journal_done(l->options.journal, request);
+}
+
+static int take_up_all(struct loop *l)
+{
+	if (l->options.is_taking_up)
+		return journal_take_up(l->options.journal, take_up, l);
+	journal_clear(l->options.journal);
+	return 0;
 }
 
 int loop_new(const struct loop_options *options, struct loop **ret)
@@ -325,6 +389,9 @@ int loop_new(const struct loop_options *options, struct loop **ret)
 	l->fairness = fairness_new(options->n_threads);
 	if (!l->fairness)
 		return -ENOMEM;
+	r = take_up_all(l);
+	if (r < 0)
+		return r;
 	r = handle_wake();
 	set_blocking(l, true);
 	for (unsigned i = 0; i < l->n_threads && r == 0; i++)

@@ -11,19 +11,22 @@
 
 #include "base/cleanup.h"
 
+struct journal;
 struct loop;
 
 struct loop_options {
-	int fuse_fd; /* borrowed; non-blocking */
-	unsigned n_threads;
-	/* Answers one request of @n bytes, which it may write to. Called by any of the threads. */
+	int fuse_fd;             /* borrowed; non-blocking */
+	struct journal *journal; /* borrowed */
+	bool is_taking_up;  /* what an earlier worker has left in it is answered, else cleared */
+	unsigned n_threads; /* JOURNAL_READERS_MAX at most */
+	/* Answers one request of @n bytes, or has it kept (journal_keep()). Called by any of the threads. */
 	void (*process)(void *ctx, void *request, size_t n);
 	/* Counts a request of the instance @serial that was turned away: it has too many waiting. */
 	void (*refused)(void *ctx, uint32_t serial);
 	void *ctx;
 };
 
-/* Starts the threads. Returns 0 or -errno. */
+/* Takes up the journal and starts the threads. Returns 0 or -errno. */
 int loop_new(const struct loop_options *options, struct loop **ret);
 
 /* Answers what was read, leaves the rest to the next worker, ends the threads. NULL-safe; always NULL. */

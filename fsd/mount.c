@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "base/text.h"
 
 /* In fuse_init_out::flags2. */
 #define FLAG2_PASSTHROUGH (UINT32_C(1) << (37 - 32)) /* 6.9 */
@@ -38,8 +39,11 @@
 
 #define HANDSHAKE_MS 10000
 
-/* How many of ours are mounted at @path, or -errno. */
-static int count_mounts(const char *path)
+/* No link either (5.10): the tree has none, and a worker must not lead the poker, or the host's root, elsewhere. */
+#define MOUNT_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW)
+
+/* How many of ours are mounted at @path, or -errno; *ret_number is that of the last one. */
+static int count_mounts(const char *path, uint32_t *ret_number)
 {
 	_cleanup_(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
 	_cleanup_(freep) char *line = NULL;
@@ -50,17 +54,31 @@ static int count_mounts(const char *path)
 		return -errno;
 	while (getline(&line, &size, f) >= 0) {
 		struct mountinfo m;
+		uint64_t number = 0;
 
-		if (mountinfo_parse(line, &m) == 0 && streq(m.point, path) &&
-		    streq(m.type, MOUNT_TYPE))
-			n++;
+		if (mountinfo_parse(line, &m) < 0 || !streq(m.point, path) ||
+		    !streq(m.type, MOUNT_TYPE))
+			continue;
+		n++;
+		/* Such devices have no major number. */
+		if (text_has_prefix(m.device, "0:"))
+			(void)text_to_u64(m.device + 2, 0, UINT32_MAX, &number);
+		*ret_number = (uint32_t)number;
 	}
 	return n;
 }
 
+uint32_t mount_number(const char *path)
+{
+	uint32_t number = 0;
+
+	return count_mounts(path, &number) > 0 ? number : 0;
+}
+
 void mount_take_down(const char *path)
 {
-	int n = count_mounts(path);
+	uint32_t number;
+	int n = count_mounts(path, &number);
 
 	if (n < 0)
 		n = 1;
@@ -106,7 +124,8 @@ bool mount_has_resend(const struct shared *s)
 {
 	struct fuse_init_in offer = offer_of(s);
 
-	return (offer.flags & FUSE_INIT_EXT) && (offer.flags2 & FLAG2_HAS_RESEND);
+	return !s->is_resend_off && (offer.flags & FUSE_INIT_EXT) &&
+	       (offer.flags2 & FLAG2_HAS_RESEND);
 }
 
 /* What we agree to, of what the kernel offers. */
@@ -141,9 +160,7 @@ static int mount_at(const char *path, int fd)
 
 	snprintf(options, sizeof(options),
 		 "fd=%d,rootmode=40711,user_id=0,group_id=0,allow_other,default_permissions", fd);
-	return mount("devlxdfs", path, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0
-		       ? -errno
-		       : 0;
+	return mount("devlxdfs", path, MOUNT_TYPE, MOUNT_FLAGS, options) < 0 ? -errno : 0;
 }
 
 int mount_tree(const char *path, struct shared *s, int *ret_fd)
@@ -151,6 +168,11 @@ int mount_tree(const char *path, struct shared *s, int *ret_fd)
 	_cleanup_(closep) int fd = -1;
 	int r;
 
+	if (mount_number(path) != 0)
+		log_warn(
+			"an earlier daemon ended and left \"%s\" mounted, unmounting it; what guests have "
+			"of it is dead until they mount theirs anew",
+			path);
 	mount_take_down(path);
 	r = file_mkdirs(path, 0755);
 	if (r == 0) {
@@ -176,6 +198,7 @@ int mount_tree(const char *path, struct shared *s, int *ret_fd)
 		mount_take_down(path);
 		return r;
 	}
+	s->mount_number = mount_number(path);
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }

@@ -20,7 +20,10 @@
  */
 int mount_tree(const char *path, struct shared *s, int *ret_fd);
 
-/* Whether this kernel can send requests again that a worker has read and did not live to answer (6.9). */
+/* The minor number of the device that ours at @path, the topmost one, is; 0: there is none. */
+uint32_t mount_number(const char *path);
+
+/* Whether the kernel can send requests again that a worker has read and did not live to answer (6.9), and is to be asked to. */
 bool mount_has_resend(const struct shared *s);
 
 /*

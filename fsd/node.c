@@ -12,9 +12,21 @@
 void node_finish(struct node *n)
 {
 	index_unref(n->index);
-	branch_kept_unref(n->kept);
+	kept_unref(n->kept);
 	branch_unref(n->branch);
 	*n = (struct node){0};
+}
+
+/* The log, whichever of its nodes is meant. */
+static int find_log(struct node *n)
+{
+	n->at = index_find(n->index, tree_id(branch_serial(n->branch), TREE_LOG_LOW));
+	if (!n->at)
+		return -ESTALE;
+	n->row = n->at->row;
+	return stream_file_of(branches_hub(n->all), n->branch, n->id & TREE_LOW_MASK, &n->file)
+		       ? 0
+		       : -ENOMEM;
 }
 
 /* Finds it in the current index, else among what is kept. */
@@ -24,6 +36,8 @@ static int find_in_branch(struct node *n)
 
 	if (r < 0)
 		return r;
+	if (tree_id_is_log(n->id))
+		return find_log(n);
 	n->at = index_find(n->index, n->id);
 	if (n->at) {
 		n->row = n->at->row;
@@ -40,6 +54,7 @@ static int find_in_branch(struct node *n)
 static int find(struct branches *all, uint64_t id, const uid_t *uid, struct node *ret)
 {
 	ret->id = id;
+	ret->all = all;
 	if (id == TREE_ROOT_ID) {
 		ret->row = TREE_TOP;
 		return 0;
@@ -70,6 +85,7 @@ int node_find_owned(struct branches *all, uint64_t id, uid_t uid, struct node *r
 
 int node_top(struct branches *all, const char *name, struct node *ret)
 {
+	ret->all = all;
 	ret->branch = branches_get(all, name);
 	if (!ret->branch)
 		return -ENOENT;
@@ -86,12 +102,20 @@ int node_child(struct node *dir, const char *name, struct node *ret)
 	at = dir->index->is_hidden ? NULL : index_child(dir->index, dir->at, name);
 	if (!at)
 		return -ENOENT;
+	node_of(dir, at, ret);
+	return 0;
+}
+
+void node_of(const struct node *dir, const struct index_node *at, struct node *ret)
+{
 	*ret = *dir;
 	ret->at = at;
 	ret->row = at->row;
 	ret->id = index_id(dir->index, at);
 	ret->is_child = true;
-	return 0;
+	if (tree_row(at->row)->kind == TREE_LOG &&
+	    stream_file(branches_hub(dir->all), dir->branch, &ret->file))
+		ret->id = tree_id(branch_serial(dir->branch), ret->file.low);
 }
 
 int node_shared_socket(struct node *ret)
@@ -112,10 +136,8 @@ static void fill_stat(const struct node *n, mode_t mode, uint64_t size, int64_t 
 		      struct stat *st)
 {
 	static const mode_t types[] = {
-		[TREE_DIRECTORY] = S_IFDIR,
-		[TREE_CONTENT] = S_IFREG,
-		[TREE_STREAM] = S_IFREG,
-		[TREE_SOCKET] = S_IFSOCK,
+		[TREE_DIRECTORY] = S_IFDIR, [TREE_CONTENT] = S_IFREG, [TREE_STREAM] = S_IFREG,
+		[TREE_LOG] = S_IFREG,       [TREE_SOCKET] = S_IFSOCK,
 	};
 	enum tree_kind kind = tree_row(n->row)->kind;
 
@@ -138,6 +160,32 @@ static uint64_t state_size(const struct node *n)
 	return strlen(s->ops->state(s->ctx, branch_instance(n->branch))) + 1;
 }
 
+static uint64_t size_of(const struct node *n)
+{
+	switch (tree_row(n->row)->kind) {
+	case TREE_CONTENT:
+		return n->at->size;
+	case TREE_STREAM:
+		return state_size(n);
+	case TREE_LOG:
+		return n->file.size;
+	default:
+		return 0;
+	}
+}
+
+static int64_t changed_ns_of(const struct node *n)
+{
+	switch (tree_row(n->row)->kind) {
+	case TREE_SOCKET:
+		return 0; /* however it is found: others see the socket for all, too */
+	case TREE_LOG:
+		return n->file.changed_ns;
+	default:
+		return n->at->changed_ns;
+	}
+}
+
 int node_stat(const struct node *n, struct stat *ret, double *ret_timeout)
 {
 	struct stat st = {0};
@@ -152,17 +200,15 @@ int node_stat(const struct node *n, struct stat *ret, double *ret_timeout)
 	} else if (n->at) {
 		enum tree_kind kind = tree_row(n->row)->kind;
 
-		/* A socket's time is the same however it is found: others see the socket for all, too. */
 		r = index_access(n->index, n->at, &mode, &st.st_uid, &st.st_gid);
 		if (r < 0)
 			return r;
-		fill_stat(n, mode,
-			  kind == TREE_CONTENT  ? n->at->size
-			  : kind == TREE_STREAM ? state_size(n)
-						: 0,
-			  kind == TREE_SOCKET ? 0 : n->at->changed_ns, &st);
-		if (kind == TREE_STREAM)
+		fill_stat(n, mode, size_of(n), changed_ns_of(n), &st);
+		if (kind == TREE_STREAM || kind == TREE_LOG)
 			*ret_timeout = 0;
+		/* For people, and for tail -F, it is the same file whichever node has the name. */
+		if (kind == TREE_LOG)
+			st.st_ino = index_id(n->index, n->at);
 	} else {
 		/* Names in the root can be entered by whoever knows them, as managers have to. */
 		fill_stat(n, n->row == TREE_TOP ? 0711 : tree_row(n->row)->mode, 0, 0, &st);
@@ -180,8 +226,8 @@ int node_entry(const struct node *n, struct fuse_entry_param *ret)
 		return r;
 	if (n->at)
 		e.generation = index_generation(n->at);
-	/* In the root: an instance's directory, and what the helper binds. */
-	if (!n->is_child)
+	/* In the root: an instance's directory, and what the helper binds. A log's name may get another node at any time. */
+	if (!n->is_child || tree_row(n->row)->kind == TREE_LOG)
 		e.entry_timeout = 0;
 	*ret = e;
 	return 0;
@@ -191,4 +237,6 @@ void node_forgotten(struct branches *all, uint64_t id)
 {
 	if ((id & TREE_LOW_MASK) == TREE_TOP_LOW)
 		branches_forgotten(all, tree_serial(id));
+	else
+		branches_content_forgotten(all, id);
 }

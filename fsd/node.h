@@ -10,15 +10,18 @@
 
 #include "branch.h"
 #include "session.h"
+#include "stream.h"
 
 /* Zeroed before it is filled; finish with node_finish(). The root and the socket for all have no branch, sockets and the root no index. */
 struct node {
 	uint64_t id;
+	struct branches *all;
 	enum tree_row row; /* TREE_TOP for the root, TREE_SOCK for the socket for all */
 	struct branch *branch;
 	struct index *index;         /* NULL with those, and with a kept content */
 	const struct index_node *at; /* in the index */
-	struct branch_kept *kept;    /* a replaced content */
+	struct kept *kept;           /* a replaced content */
+	struct stream_file file;     /* of a TREE_LOG */
 	bool is_child;               /* borrows branch and index */
 };
 void node_finish(struct node *n);
@@ -32,6 +35,8 @@ int node_find_owned(struct branches *all, uint64_t id, uid_t uid, struct node *r
 int node_top(struct branches *all, const char *name, struct node *ret);
 /* The child of @dir called @name; *ret borrows from @dir and is not finished. Returns 0, -ENOENT, -ENOTDIR. */
 int node_child(struct node *dir, const char *name, struct node *ret);
+/* The node @at in the directory @dir's index; *ret borrows, too. */
+void node_of(const struct node *dir, const struct index_node *at, struct node *ret);
 /* The socket for all. Returns 0. */
 int node_shared_socket(struct node *ret);
 /* The own socket of the instance @serial, whether it is shown yet or not. Returns 0 or -ENOENT. */

@@ -16,6 +16,7 @@
 #include "helper.h"
 #include "listing.h"
 #include "node.h"
+#include "pokeops.h"
 #include "shared.h"
 
 static struct source_caller caller_of(fuse_req_t req)
@@ -155,6 +156,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct ops *o = session_ctx(req);
 	int r = -EAGAIN;
 
+	if (pokeops_lookup(o, req, parent, name))
+		return;
 	if (parent == TREE_ROOT_ID) {
 		lookup_in_root(o, req, name);
 		return;
@@ -188,17 +191,29 @@ static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	_cleanup_(node_finish) struct node n = {0};
 	double timeout;
 	struct stat st;
-	int r = node_find_owned(o->branches, id, caller_of(req).uid, &n);
+	int r;
 
+	if (pokeops_getattr(o, req, id))
+		return;
+	r = node_find_owned(o->branches, id, caller_of(req).uid, &n);
 	o->stats.n_requests++;
 	if (r == 0)
 		r = node_stat(&n, &st, &timeout);
 	if (r == -ESTALE && n.branch)
 		branch_note_stale(n.branch, caller_of(req).tid);
+	/* With a file: only lseek(2) to the end asks so, of what is not cached. */
+	if (r == 0 && fi && tree_id_is_log(id))
+		r = stream_seek_end(o->stream, n.branch, fi);
 	if (r == 0)
 		fuse_reply_attr(req, &st, timeout);
 	else
 		fail(o, req, r);
+}
+
+/* Whether what was asked of @n, which was not found, is gone because nothing is shown. */
+static bool is_hidden(const struct node *n)
+{
+	return n->index && n->index->is_hidden;
 }
 
 /* A file of the row @row is open. */
@@ -218,6 +233,22 @@ static void reply_open(const struct ops *o, fuse_req_t req, struct branch *b, fu
 		branch_close(b, id);
 }
 
+/* The log of the caller's instance, or of what the host's root looks at. */
+static void open_log(struct ops *o, fuse_req_t req, struct branch *b, fuse_ino_t id,
+		     struct fuse_file_info *fi, bool writes)
+{
+	_cleanup_(node_finish) struct node n = {0};
+	int r = node_find(o->branches, id, &n);
+
+	r = r == -ESTALE && is_hidden(&n) ? -EACCES : r;
+	if (r == 0 && writes)
+		r = -EROFS;
+	if (r != 0)
+		fail(o, req, r);
+	else
+		stream_open(o->stream, req, b, id, fi);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
 	struct ops *o = session_ctx(req);
@@ -227,12 +258,18 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	enum tree_row row;
 	int r;
 
+	if (pokeops_open(o, req, id, fi))
+		return;
 	o->stats.n_requests++;
 	if (!b) {
 		fail(o, req, -ESTALE);
 		return;
 	}
 	r = check(b, &caller);
+	if ((r == 0 || r == SOURCE_E_HOST) && tree_id_is_log(id)) {
+		open_log(o, req, b, id, fi, writes);
+		return;
+	}
 	if (r == 0 || (r == SOURCE_E_HOST && !writes))
 		r = branch_open(b, id, caller.tid, writes, &row);
 	if (r == -ESTALE)
@@ -248,16 +285,12 @@ static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	struct ops *o = session_ctx(req);
 	_cleanup_(branch_unrefp) struct branch *b = branches_find(o->branches, tree_serial(id));
 
+	if (b && tree_id_is_log(id))
+		stream_release(o->stream, b, fi);
 	/* What an earlier worker opened was never counted here. */
-	if (b && fi->fh == o->generation)
+	else if (b && fi->fh == o->generation)
 		branch_close(b, id);
 	fuse_reply_err(req, 0);
-}
-
-/* Whether what was asked of @n, which was not found, is gone because nothing is shown. */
-static bool is_hidden(const struct node *n)
-{
-	return n->index && n->index->is_hidden;
 }
 
 static void reply_slice(fuse_req_t req, const char *bytes, size_t len, size_t size, off_t offset)
@@ -291,6 +324,8 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 		reply_slice(req, n.kept->bytes, n.kept->size, size, offset);
 	else if (r == 0 && tree_row(n.row)->kind == TREE_STREAM)
 		read_stream(o, req, &n, size, offset);
+	else if (r == 0 && tree_row(n.row)->kind == TREE_LOG)
+		stream_read(o->stream, req, n.branch, size, offset, fi);
 	else if (r == 0)
 		r = tree_row(n.row)->kind == TREE_CONTENT ? index_read(n.index, n.at, &value)
 							  : -EINVAL;
@@ -392,7 +427,7 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t off
 	read_directory(req, id, size, offset, true);
 }
 
-/* bind(2) by the helper makes the node of a socket; everybody else makes nothing. */
+/* bind(2) by the helper makes the node of a socket, the poker what is there; everybody else makes nothing. */
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
 {
 	struct ops *o = session_ctx(req);
@@ -400,6 +435,8 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	char hidden[HELPER_NAME_MAX];
 	int r = -EROFS;
 
+	if (pokeops_mknod(o, req, parent, name, mode))
+		return;
 	if (parent == TREE_ROOT_ID && S_ISSOCK(mode) && is_helper(o, req)) {
 		helper_socket_name(0, hidden);
 		if (streq(name, hidden))
@@ -425,6 +462,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
 	struct ops *o = session_ctx(req);
 	_cleanup_(node_finish) struct node n = {0};
 
+	if (pokeops_setattr(o, req, id, to_set))
+		return;
 	if (to_set == FUSE_SET_ATTR_SIZE && attr->st_size == 0 &&
 	    node_find(o->branches, id, &n) == 0 && !n.kept && tree_row(n.row)->is_writable)
 		op_getattr(req, id, fi);
@@ -439,7 +478,8 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, EROFS);
+	if (!pokeops_unlink(session_ctx(req), req, parent, name))
+		fuse_reply_err(req, EROFS);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -496,6 +536,15 @@ static void op_statfs(fuse_req_t req, fuse_ino_t id)
 static void op_poll(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi,
 		    struct fuse_pollhandle *handle)
 {
+	struct ops *o = session_ctx(req);
+	_cleanup_(branch_unrefp) struct branch *b = NULL;
+
+	if (tree_id_is_log(id))
+		b = branches_find(o->branches, tree_serial(id));
+	if (b) {
+		stream_poll(o->stream, req, b, fi, handle);
+		return;
+	}
 	if (handle)
 		fuse_pollhandle_destroy(handle);
 	fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);

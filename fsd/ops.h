@@ -9,6 +9,7 @@
  */
 #include "branch.h"
 #include "session.h"
+#include "stream.h"
 
 struct ops_stats {
 	/* Written by any thread, read by status. */
@@ -19,7 +20,9 @@ struct ops_stats {
 struct ops {
 	const struct source *source;
 	struct branches *branches;
+	struct stream *stream;
 	const struct shared *shared;
+	struct poke *poke; /* NULL: there is no poker */
 	uint64_t
 		generation; /* of the worker, never 0: in the handles of the contents that it opens */
 	struct ops_stats stats;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "login.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -49,9 +50,33 @@ static int set_run_dir(struct options *o, const char *value)
 	return *value ? 0 : -EINVAL;
 }
 
+static int set_user(struct options *o, const char *value)
+{
+	o->user = value;
+	return *value ? 0 : -EINVAL;
+}
+
 static int set_no_fuse(struct options *o, const char *value)
 {
 	o->no_fuse = true;
+	return 0;
+}
+
+static int set_no_resend(struct options *o, const char *value)
+{
+	o->no_resend = true;
+	return 0;
+}
+
+static int set_fd_store(struct options *o, const char *value)
+{
+	o->fd_store = true;
+	return 0;
+}
+
+static int set_take_down(struct options *o, const char *value)
+{
+	o->take_down = true;
 	return 0;
 }
 
@@ -85,6 +110,22 @@ static int set_log_level(struct options *o, const char *value)
 	return level < 0 ? level : 0;
 }
 
+static int set_worker_timeout(struct options *o, const char *value)
+{
+	uint64_t seconds;
+
+	if (text_to_u64(value, 1, 3600, &seconds) < 0)
+		return -EINVAL;
+	o->worker_timeout_s = (unsigned)seconds;
+	return 0;
+}
+
+static int set_trial(struct options *o, const char *value)
+{
+	o->trial = true;
+	return 0;
+}
+
 /* "N,N,...", an empty one where there is none. */
 static int set_worker(struct options *o, const char *value)
 {
@@ -106,13 +147,21 @@ static const struct option table[] = {
 	{"state-dir", "DIR", "written by devlxdfs and the daemon (" DEVLXDFS_STATE_DIR ")",
 	 set_state_dir},
 	{"run-dir", "DIR", "the sockets (" DEVLXDFS_RUN_DIR ")", set_run_dir},
+	{"user", "USER", "the account of the process that serves (" LOGIN_DEFAULT ")", set_user},
 	{"no-fuse", NULL, "serve the socket only", set_no_fuse},
+	{"no-resend", NULL, "do not ask the kernel to send requests again", set_no_resend},
 	{"foreground-worker", NULL, "serve in this process, with the keeper as its child",
 	 set_foreground_worker},
+	{"fd-store", NULL, "leave mount and sockets to the service manager when stopped",
+	 set_fd_store},
+	{"take-down", NULL, "unmount the tree that a stopped daemon left, and exit", set_take_down},
 	{"ready-fd", "N", "write a newline to descriptor N and close it once guests are served",
 	 set_ready_fd},
 	{"log-level", "LEVEL", "error, warning, info (default) or debug", set_log_level},
+	{"worker-timeout", "S", "replace a worker that is silent for S seconds (10)",
+	 set_worker_timeout},
 	{"worker", "FDS", NULL, set_worker},
+	{"trial", NULL, NULL, set_trial},
 	{"help", NULL, "print this and exit", NULL},
 	{"version", NULL, "print the version and exit", NULL},
 };
@@ -186,6 +235,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		.run_dir = DEVLXDFS_RUN_DIR,
 		.ready_fd = -1,
 		.log_level = LOG_LEVEL_INFO,
+		.worker_timeout_s = 10,
 		.argv = argv,
 	};
 	for (int i = 1; i < argc; i++) {

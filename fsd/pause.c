@@ -2,8 +2,6 @@
 /* See pause.h. */
 #include "pause.h"
 
-#define SHORT_LIFE_US UINT64_C(1000000)
-
 #define FIRST_US UINT64_C(100000)
 #define MAX_US   UINT64_C(5000000)
 
@@ -18,7 +16,7 @@ uint64_t pause_next(struct pause *p, uint64_t lived_us)
 {
 	uint64_t now = p->next_us;
 
-	if (lived_us >= SHORT_LIFE_US) {
+	if (lived_us >= p->short_us) {
 		p->next_us = 0;
 		return 0;
 	}

@@ -1,16 +1,17 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pause: how long to wait before a worker that died is replaced
+ * Pause: how long to wait before a process that died is replaced
  *
- * Not at all after one that lived for a while; else longer each time, so that a worker that cannot live does not take the
+ * Not at all after one that lived for a while; else longer each time, so that one that cannot live does not take the
  * machine. Pure.
  */
 #include <stdint.h>
 
 struct pause {
 	uint64_t max_us;
-	uint64_t next_us; /* after the next early death */
+	uint64_t short_us; /* a life that ended earlier was an early death */
+	uint64_t next_us;  /* after the next early death */
 };
 
 /*
@@ -19,5 +20,5 @@ struct pause {
  */
 uint64_t pause_max_us(unsigned timeout_s);
 
-/* A worker died that had lived for @lived_us: returns the pause. */
+/* One died that had lived for @lived_us: returns the pause. */
 uint64_t pause_next(struct pause *p, uint64_t lived_us);

@@ -9,12 +9,15 @@
 #include "rundir.h"
 
 #include <fcntl.h>
+#include <linux/un.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "notify.h"
 
 #define GUEST_NAME   "sock"
 #define GUEST_HIDDEN ".sock"
@@ -72,7 +75,7 @@ static int in_the_way(const struct rundir *d, const char *name, int r)
 	return r;
 }
 
-static int open_all(struct rundir *d)
+static int open_dir(struct rundir *d)
 {
 	int r = file_mkdirs(d->path, 0755);
 
@@ -81,20 +84,65 @@ static int open_all(struct rundir *d)
 	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->fd < 0)
 		return -errno;
-	r = take_lock(d);
+	return take_lock(d);
+}
+
+/* Whether the socket @fd is bound to what stands at @name. */
+static bool is_at(int dir_fd, int fd, const char *name)
+{
+	_cleanup_(closep) int file_fd = ioctl(fd, SIOCUNIXFILE);
+	struct stat a, b;
+
+	return file_fd >= 0 && fstat(file_fd, &a) == 0 &&
+	       fstatat(dir_fd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* The kept socket @stored if it still stands at @name or @hidden, or -1. */
+static int take(const struct rundir *d, struct fdstore *store, const char *stored, const char *name,
+		const char *hidden)
+{
+	_cleanup_(closep) int fd = store ? fdstore_take(store, stored) : -1;
+
+	if (fd < 0 || is_at(d->fd, fd, name) || is_at(d->fd, fd, hidden))
+		return steal_fd(&fd);
+	log_warn("the service manager's socket \"%s\" is not the one in \"%s\", making another",
+		 stored, d->path);
+	notify_forget(stored);
+	return -1;
+}
+
+static int bind_guest(struct rundir *d)
+{
+	int r = in_the_way(d, GUEST_NAME, remove_socket(d->fd, GUEST_NAME));
+
+	return r < 0 ? r : in_the_way(d, GUEST_HIDDEN, bind_at(d->path, GUEST_HIDDEN, 0666));
+}
+
+static int open_all(struct rundir *d, struct fdstore *store)
+{
+	int r = open_dir(d);
+
 	if (r < 0)
 		return r;
-	r = in_the_way(d, GUEST_NAME, remove_socket(d->fd, GUEST_NAME));
-	if (r < 0)
-		return r;
-	d->guest_fd = in_the_way(d, GUEST_HIDDEN, bind_at(d->path, GUEST_HIDDEN, 0666));
+	d->guest_fd = take(d, store, FDSTORE_GUEST, GUEST_NAME, GUEST_HIDDEN);
+	if (d->guest_fd < 0) {
+		d->guest_fd = bind_guest(d);
+		if (d->guest_fd >= 0 && store)
+			fdstore_put(store, FDSTORE_GUEST, d->guest_fd);
+	}
 	if (d->guest_fd < 0)
 		return d->guest_fd;
-	d->admin_fd = in_the_way(d, ADMIN_NAME, bind_at(d->path, ADMIN_NAME, 0600));
+	d->admin_fd = take(d, store, FDSTORE_ADMIN, ADMIN_NAME, ADMIN_NAME);
+	if (d->admin_fd < 0) {
+		d->admin_fd = in_the_way(d, ADMIN_NAME, bind_at(d->path, ADMIN_NAME, 0600));
+		if (d->admin_fd >= 0 && store)
+			fdstore_put(store, FDSTORE_ADMIN, d->admin_fd);
+	}
 	return d->admin_fd < 0 ? d->admin_fd : 0;
 }
 
-int rundir_open(const char *path, struct rundir *ret)
+static int open_with(const char *path, bool with_sockets, struct fdstore *store, struct rundir *ret)
 {
 	_cleanup_(rundir_finish) struct rundir d = {
 		.fd = -1,
@@ -103,7 +151,10 @@ int rundir_open(const char *path, struct rundir *ret)
 		.admin_fd = -1,
 		.path = strdup(path),
 	};
-	int r = d.path ? open_all(&d) : -ENOMEM;
+	int r = -ENOMEM;
+
+	if (d.path)
+		r = with_sockets ? open_all(&d, store) : open_dir(&d);
 
 	if (r < 0 && r != -EBUSY && r != -EEXIST)
 		log_error("cannot use the run directory \"%s\": %s", path, strerror(-r));
@@ -114,8 +165,20 @@ int rundir_open(const char *path, struct rundir *ret)
 	return 0;
 }
 
+int rundir_open(const char *path, struct fdstore *store, struct rundir *ret)
+{
+	return open_with(path, true, store, ret);
+}
+
+int rundir_lock(const char *path, struct rundir *ret)
+{
+	return open_with(path, false, NULL, ret);
+}
+
 int rundir_publish(struct rundir *d)
 {
+	if (is_at(d->fd, d->guest_fd, GUEST_NAME))
+		return 0;
 	return renameat(d->fd, GUEST_HIDDEN, d->fd, GUEST_NAME) < 0 ? -errno : 0;
 }
 
@@ -123,6 +186,8 @@ void rundir_unpublish(struct rundir *d)
 {
 	static const char *const names[] = {GUEST_NAME, GUEST_HIDDEN, ADMIN_NAME};
 
+	if (d->is_kept)
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		(void)remove_socket(d->fd, names[i]);
 }

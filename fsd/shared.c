@@ -6,12 +6,18 @@
  */
 #include "shared.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
 #define MAGIC   UINT64_C(0x6465766c78646673) /* "devlxdfs" */
-#define VERSION 2
+#define VERSION 8
+
+size_t shared_size(void)
+{
+	return (sizeof(struct shared) + 4095) / 4096 * 4096;
+}
 
 /* NULL and errno when it fails. */
 static struct shared *map(int fd)
@@ -23,11 +29,13 @@ static struct shared *map(int fd)
 
 int shared_new(int *ret_fd, struct shared **ret)
 {
-	_cleanup_(closep) int fd = memfd_create("devlxdfs", MFD_CLOEXEC);
+	_cleanup_(closep) int fd = memfd_create("devlxdfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	_cleanup_(shared_freep) struct shared *s = NULL;
 	unsigned char id[sizeof(s->mount_id) / 2];
 
-	if (fd < 0 || ftruncate(fd, sizeof(*s)) < 0)
+	/* A worker that made it shorter would end all that map it. */
+	if (fd < 0 || ftruncate(fd, (off_t)shared_size()) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		return -errno;
 	s = map(fd);
 	if (!s)
@@ -52,7 +60,7 @@ int shared_map(int fd, struct shared **ret)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_size != sizeof(*s))
+	if (st.st_size < (off_t)shared_size())
 		return -EINVAL;
 	s = map(fd);
 	if (!s)

@@ -1,7 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The shared state: what outlives a worker, in memory that keeper, worker and helper map
+ * The shared state: what outlives a worker, in memory that keeper, worker, helper and poker map
  *
  * One memfd, made with the mount and as old as it. The keeper writes the first part before any
  * worker starts; what changes later is atomic, or says who writes it.
@@ -11,14 +11,16 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 
-#define SHARED_INIT_MAX      256 /* bytes of a FUSE_INIT request; 104 since protocol 7.36 */
-#define SHARED_SECRET_SIZE   192 /* what the hash asks for: XXH3_SECRET_DEFAULT_SIZE */
-#define SHARED_LISTENERS_MAX 1024
+#define SHARED_INIT_MAX          256 /* bytes of a FUSE_INIT request; 104 since protocol 7.36 */
+#define SHARED_SECRET_SIZE       192 /* what the hash asks for: XXH3_SECRET_DEFAULT_SIZE */
+#define SHARED_LISTENERS_MAX     1024
+#define SHARED_POKER_THREADS_MAX 64
+#define SHARED_RETRIES           1024
 
 struct shared_listener {
 	uint32_t serial; /* of the instance; 0: the slot is free */
-	uint32_t job;    /* tells it from what was in the slot before */
 	int32_t fd;      /* of the keeper, inherited by its workers under the same number */
 	_Atomic bool is_bound;
 };
@@ -28,21 +30,35 @@ struct shared {
 	uint32_t version, size;
 
 	/* Fixed with the mount. */
-	char mount_id[33]; /* random, in hex: which mount serials belong to */
+	uint32_t mount_number; /* the kernel's, of the file system: mount_number() */
+	char mount_id[33];     /* random, in hex: which mount serials belong to */
 	unsigned char secret[SHARED_SECRET_SIZE]; /* of the hash that makes node ids */
 	uint32_t init_len;
-	unsigned char init
+	_Alignas(uint64_t) unsigned char init
 		[SHARED_INIT_MAX]; /* the kernel's FUSE_INIT request, for every worker to replay */
+	bool is_resend_off; /* the kernel is not asked to send requests again, although it could */
 
 	_Atomic uint32_t last_serial; /* given to an instance; the worker's */
 	_Atomic uint32_t n_workers;   /* that have served so far; the worker's */
 	_Atomic int32_t
 		canary_tid; /* a thread of the worker that ends with it and not before; the worker's */
-	_Atomic int32_t helper_tid;   /* 0: there is none; the keeper's */
+	_Atomic int32_t helper_tid;                           /* 0: there is none; the keeper's */
+	_Atomic int32_t poker_pid;                            /* 0: there is none; the keeper's */
+	_Atomic int32_t poker_tids[SHARED_POKER_THREADS_MAX]; /* 0: free; each its own */
+	_Atomic bool is_poker_up;     /* it has got as far as serving; its own */
 	_Atomic bool is_socket_bound; /* the one for all; the keeper's */
+	/*
+	 * Threads that were told ESTALE lately, each at its id modulo the size: the id << 32 | milliseconds of the monotonic
+	 * clock; the worker's
+	 */
+	_Atomic uint64_t retries[SHARED_RETRIES];
+	struct log_tail log_tail; /* of the worker, emptied by the keeper */
 	struct shared_listener
 		listeners[SHARED_LISTENERS_MAX]; /* sockets of one instance each; the keeper's */
 };
+
+/* Bytes of it, whole pages; what the memory has behind is the log of events (core/eventlog.h). */
+size_t shared_size(void);
 
 /*
  * Makes it, with a random mount_id and secret. *ret_fd is close-on-exec and the caller's, as *ret.

@@ -2,25 +2,56 @@
 /*
  * The sockets in the tree
  *
- * A slot of the shared table is free, made, or bound. Jobs that died with a helper are given to the
+ * A slot is free, made, or bound. Jobs that died with a helper are given to the
  * next, which finds out when they were done.
  */
 #include "sockets.h"
 
+#include <stddef.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/sock.h"
 #include "channel.h"
+#include "fdstore.h"
 
 /* Who connects before the worker listens, or while there is none, waits. */
 #define BACKLOG 512
 
-static struct shared_listener *find(const struct sockets *s, uint32_t serial)
+static const struct socket_slot *find(const struct sockets *s, uint32_t serial)
 {
-	for (size_t i = 0; i < SHARED_LISTENERS_MAX; i++)
-		if (s->shared->listeners[i].serial == serial)
-			return &s->shared->listeners[i];
+	for (size_t i = 0; i < ARRAY_SIZE(s->slots); i++)
+		if (s->slots[i].serial == serial)
+			return &s->slots[i];
 	return NULL;
+}
+
+static struct socket_slot *find_to_change(struct sockets *s, uint32_t serial)
+{
+	const struct socket_slot *slot = find(s, serial);
+
+	return slot ? &s->slots[slot - s->slots] : NULL;
+}
+
+/* What is bound is whole before it is said to be. */
+static void show(const struct sockets *s, const struct socket_slot *slot)
+{
+	struct shared_listener *l = &s->shared->listeners[slot - s->slots];
+
+	l->is_bound = false;
+	l->fd = slot->fd;
+	l->serial = slot->serial;
+	l->is_bound = slot->is_bound;
+}
+
+void sockets_show(const struct sockets *s)
+{
+	if (!s->shared)
+		return;
+	s->shared->is_socket_bound = s->is_bound;
+	s->shared->helper_tid = s->helper.pid;
+	for (size_t i = 0; i < ARRAY_SIZE(s->slots); i++)
+		show(s, &s->slots[i]);
 }
 
 static int new_socket(void)
@@ -37,14 +68,45 @@ int sockets_init(struct sockets *s, const char *path, struct shared *shared)
 	return s->fd < 0 ? s->fd : 0;
 }
 
+/* Bound and listening: the helper has done its job. */
+static bool is_ready(int fd)
+{
+	struct sockaddr_un name;
+	socklen_t n = sizeof(name), n_listens = sizeof(int);
+	int listens = 0;
+
+	return getsockname(fd, (struct sockaddr *)&name, &n) == 0 &&
+	       n > offsetof(struct sockaddr_un, sun_path) &&
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n_listens) == 0 && listens;
+}
+
+void sockets_take_up(struct sockets *s, const char *path, struct shared *shared, int fd,
+		     struct fdstore *store)
+{
+	int listener_fd;
+	uint32_t serial;
+
+	*s = (struct sockets){.shared = shared, .path = path, .fd = fd, .helper = {0, -1, -1}};
+	s->is_bound = is_ready(fd);
+	while ((listener_fd = fdstore_take_listener(store, &serial)) >= 0) {
+		struct socket_slot *slot = find(s, serial) ? NULL : find_to_change(s, 0);
+
+		if (slot)
+			*slot = (struct socket_slot){serial, ++s->last_job, listener_fd,
+						     is_ready(listener_fd)};
+		else
+			closep(&listener_fd);
+	}
+}
+
 void sockets_finish(struct sockets *s)
 {
 	if (!s->shared)
 		return;
 	helper_stop(&s->helper);
-	for (size_t i = 0; i < SHARED_LISTENERS_MAX; i++)
-		if (s->shared->listeners[i].serial)
-			closep(&s->shared->listeners[i].fd);
+	for (size_t i = 0; i < ARRAY_SIZE(s->slots); i++)
+		if (s->slots[i].serial)
+			closep(&s->slots[i].fd);
 	closep(&s->fd);
 	*s = (struct sockets){.fd = -1, .helper = {0, -1, -1}};
 }
@@ -52,13 +114,13 @@ void sockets_finish(struct sockets *s)
 /* What is to be bound next; false: nothing. */
 static bool next_job(const struct sockets *s, uint32_t *ret_serial, uint32_t *ret_job, int *ret_fd)
 {
-	if (!s->shared->is_socket_bound) {
+	if (!s->is_bound) {
 		*ret_serial = *ret_job = 0;
 		*ret_fd = s->fd;
 		return true;
 	}
-	for (size_t i = 0; i < SHARED_LISTENERS_MAX; i++) {
-		const struct shared_listener *l = &s->shared->listeners[i];
+	for (size_t i = 0; i < ARRAY_SIZE(s->slots); i++) {
+		const struct socket_slot *l = &s->slots[i];
 
 		if (!l->serial || l->is_bound)
 			continue;
@@ -107,20 +169,22 @@ void sockets_helper_died(struct sockets *s)
 /* What the answer @m means for what it was about. Returns 0 or why it is not bound. */
 static int settle(struct sockets *s, const struct channel_message *m)
 {
-	struct shared_listener *l = m->serial ? find(s, m->serial) : NULL;
+	struct socket_slot *slot = m->serial ? find_to_change(s, m->serial) : NULL;
 	int r = m->type == CHANNEL_BOUND ? 0 : m->error;
 
 	/* Taken away meanwhile, and perhaps made anew, which is another job. */
-	if (m->serial != 0 && (!l || l->job != s->busy_job))
+	if (m->serial != 0 && (!slot || slot->job != s->busy_job))
 		return -ECANCELED;
 	if (r == 0)
-		r = sock_listen(m->serial ? l->fd : s->fd, BACKLOG);
-	if (m->serial == 0)
-		s->shared->is_socket_bound = r == 0;
-	else if (r == 0)
-		l->is_bound = true;
-	else
+		r = sock_listen(slot ? slot->fd : s->fd, BACKLOG);
+	if (!slot) {
+		s->shared->is_socket_bound = s->is_bound = r == 0;
+	} else if (r == 0) {
+		slot->is_bound = true;
+		show(s, slot);
+	} else {
 		sockets_remove(s, m->serial);
+	}
 	return r;
 }
 
@@ -143,38 +207,40 @@ int sockets_take_answer(struct sockets *s, uint32_t *ret_serial, int *ret_error)
 
 int sockets_add(struct sockets *s, uint32_t serial)
 {
-	struct shared_listener *l = find(s, serial);
+	struct socket_slot *slot = find_to_change(s, serial);
 	int fd;
 
-	if (l)
+	if (slot)
 		return 0;
-	l = find(s, 0);
-	if (!l)
+	slot = find_to_change(s, 0);
+	if (!slot)
 		return -EMFILE;
 	fd = new_socket();
 	if (fd < 0)
 		return fd;
-	l->is_bound = false;
-	l->fd = fd;
-	l->job = ++s->last_job;
-	l->serial = serial;
+	*slot = (struct socket_slot){.serial = serial, .job = ++s->last_job, .fd = fd};
+	show(s, slot);
+	if (s->is_kept)
+		fdstore_put_listener(serial, fd);
 	return send_next(s);
 }
 
 void sockets_remove(struct sockets *s, uint32_t serial)
 {
-	struct shared_listener *l = serial ? find(s, serial) : NULL;
+	struct socket_slot *slot = serial ? find_to_change(s, serial) : NULL;
 
-	if (!l)
+	if (!slot)
 		return;
-	l->serial = 0;
-	l->is_bound = false;
-	closep(&l->fd);
+	closep(&slot->fd);
+	*slot = (struct socket_slot){.fd = -1};
+	show(s, slot);
+	if (s->is_kept)
+		fdstore_forget_listener(serial);
 }
 
 int sockets_find(const struct sockets *s, uint32_t serial)
 {
-	const struct shared_listener *l = serial ? find(s, serial) : NULL;
+	const struct socket_slot *slot = serial ? find(s, serial) : NULL;
 
-	return l && l->is_bound ? l->fd : -1;
+	return slot && slot->is_bound ? slot->fd : -1;
 }

@@ -52,11 +52,16 @@ static int each(void *ctx, source_each each_name, void *arg)
 	return r;
 }
 
+struct source_view *source_local_view(struct snapshot *s)
+{
+	return snapshot_devlxd_is_on(s) ? (struct source_view *)snapshot_ref(s) : NULL;
+}
+
 static struct source_view *view(void *ctx, struct instance *i)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
 
-	return s && snapshot_devlxd_is_on(s) ? (struct source_view *)steal_ptr(&s) : NULL;
+	return s ? source_local_view(s) : NULL;
 }
 
 static void view_unref(struct source_view *v)

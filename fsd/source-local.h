@@ -7,6 +7,7 @@
 
 struct identity;
 struct registry;
+struct snapshot;
 struct store;
 
 /* All borrowed. */
@@ -19,3 +20,6 @@ struct source_local {
 
 /* For struct source, with a struct source_local as ctx. Constant. */
 const struct source_ops *source_local_ops(void);
+
+/* The view that is @s, a reference; NULL: it shows nothing. */
+struct source_view *source_local_view(struct snapshot *s);

@@ -16,7 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "shared.h"
+#include "sockets.h"
 #include "worker.h"
 
 static int keep_open(int fd)
@@ -25,16 +25,16 @@ static int keep_open(int fd)
 }
 
 /* Has the worker inherit what it is to have, and nothing else (close_range: kernel 5.11). Returns 0 or -errno. */
-static int hand_down(const int *fds, size_t n, const struct shared *shared)
+static int hand_down(const int *fds, size_t n, const struct sockets *sockets)
 {
 	int r = 0;
 
 	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = keep_open(fds[i]);
-	for (size_t i = 0; shared && i < SHARED_LISTENERS_MAX && r == 0; i++)
-		if (shared->listeners[i].serial && shared->listeners[i].is_bound)
-			r = keep_open(shared->listeners[i].fd);
+	for (size_t i = 0; sockets && i < ARRAY_SIZE(sockets->slots) && r == 0; i++)
+		if (sockets->slots[i].serial && sockets->slots[i].is_bound)
+			r = keep_open(sockets->slots[i].fd);
 	return r;
 }
 
@@ -53,56 +53,60 @@ static void write_option(const int *fds, size_t n, char *option, size_t size)
 }
 
 /* In the child: becomes the worker. Only returns when that fails. */
-static void become_worker(const struct options *o, const struct worker_fds *w,
-			  const struct shared *shared, pid_t keeper_pid)
+static void become_worker(const struct spawn *s, int channel_fd, pid_t keeper_pid)
 {
-	const int fds[OPTIONS_N_WORKER_FDS] = {w->guest_listen_fd, w->admin_listen_fd,
-					       w->keeper_fd,       w->fuse_fd,
-					       w->shared_fd,       w->tree_listen_fd};
+	const struct worker_fds *w = s->fds;
+	const int fds[OPTIONS_N_WORKER_FDS] = {
+		w->guest_listen_fd, w->admin_listen_fd, channel_fd, w->fuse_fd,
+		w->shared_fd,       w->tree_listen_fd,  w->poke_fd, w->journal_fd};
 	_cleanup_(freep) char **argv = NULL;
 	char option[128];
+	char trial[] = "--trial";
 	size_t n = 0;
 
 	/* If the keeper died before this took effect, nobody would tell us. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != keeper_pid)
 		return;
-	while (o->argv[n])
+	while (s->options->argv[n])
 		n++;
-	argv = calloc(n + 2, sizeof(*argv));
+	argv = calloc(n + 3, sizeof(*argv));
 	if (!argv)
 		return;
-	memcpy(argv, o->argv, n * sizeof(*argv));
+	memcpy(argv, s->options->argv, n * sizeof(*argv));
 	write_option(fds, ARRAY_SIZE(fds), option, sizeof(option));
 	argv[n] = option;
-	if (hand_down(fds, ARRAY_SIZE(fds), shared) == 0)
-		execv("/proc/self/exe", argv);
+	if (s->is_trial)
+		argv[n + 1] = trial;
+	if (hand_down(fds, ARRAY_SIZE(fds), s->sockets) == 0)
+		fexecve(s->exe_fd, argv, environ);
 }
 
-int spawn_worker(const struct options *options, const struct worker_fds *fds,
-		 const struct shared *shared, int *ret_pid_fd, int *ret_channel_fd)
+int spawn_worker(const struct spawn *spawn, int *ret_pid_fd, int *ret_channel_fd)
 {
 	_cleanup_(closep) int ours = -1;
 	_cleanup_(closep) int theirs = -1;
-	struct worker_fds all = *fds;
 	pid_t pid, self = getpid();
-	int pair[2], pid_fd;
+	int pair[2], pid_fd, r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	ours = pair[0];
-	all.keeper_fd = theirs = pair[1];
+	theirs = pair[1];
+	r = channel_send(ours, spawn->first, -1);
+	if (r < 0)
+		return r;
 	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		become_worker(options, &all, shared, self);
+		become_worker(spawn, theirs, self);
 		log_error("cannot start a worker: %s", strerror(errno));
-		_exit(126);
+		_exit(SPAWN_FAILED_STATUS);
 	}
 	/* Not reaped by anybody else, so the number still is that child's. */
 	pid_fd = pidfd_open(pid, 0);
 	if (pid_fd < 0) {
-		int r = -errno;
+		r = -errno;
 
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

@@ -175,18 +175,12 @@ static int load_file(int dir_fd, const char *file, const char *mount_id,
 	return r > 0 ? each(arg, name, serial, &x) : 0;
 }
 
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 int told_load(int dir_fd, const char *mount_id,
 	      int (*each)(void *arg, const char *name, uint32_t serial, struct index **index),
 	      void *arg)
 {
 	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
 	int r = 0;
 

@@ -14,7 +14,7 @@
 
 #include "index.h"
 
-/* Opens RUN/published, made if missing (0700). Returns a descriptor or -errno. */
+/* Opens RUN/published, made if missing (0700; by the keeper, which gives it to the account of the worker). Returns a descriptor or -errno. */
 int told_open(const char *run_dir);
 
 /* Writes the file; @x may be NULL: no nodes yet. Returns 0 or -errno. */

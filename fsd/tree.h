@@ -21,6 +21,7 @@ enum tree_row {
 	TREE_DEVICE,
 	TREE_DEVICE_KEY,
 	TREE_DEVICES_JSON,
+	TREE_EVENTS,
 	TREE_LOCATION,
 	TREE_META_DATA,
 	TREE_NAME,
@@ -34,6 +35,7 @@ enum tree_kind {
 	TREE_DIRECTORY,
 	TREE_CONTENT, /* immutable: another value is another node */
 	TREE_STREAM,  /* one node whatever it says; never cached */
+	TREE_LOG,     /* grows; past the window its name gets another node */
 	TREE_SOCKET,
 };
 
@@ -75,10 +77,20 @@ bool tree_row_is_parameter(const struct tree_node *n);
 #define TREE_SOCKET_ID      UINT64_C(2) /* the socket for all instances */
 #define TREE_TOP_LOW        UINT64_C(1) /* an instance's own directory */
 #define TREE_OWN_SOCKET_LOW UINT64_C(2) /* an instance's own socket */
+#define TREE_LOG_LOW        UINT64_C(3) /* in its index, and its number for people: a TREE_LOG */
+#define TREE_GONE_LOW       UINT64_C(4) /* stands for one that was removed (branch-poke.c) */
+/* The nodes of a TREE_LOG: the low 32 bits of the position of their first byte. Nothing else is from here on. */
+#define TREE_LOG_FIRST (TREE_LOW_MASK & ~(uint64_t)UINT32_MAX)
 
 static inline uint32_t tree_serial(uint64_t id)
 {
 	return (uint32_t)(id >> TREE_LOW_BITS);
+}
+
+/* Whether it is one of a TREE_LOG. */
+static inline bool tree_id_is_log(uint64_t id)
+{
+	return tree_serial(id) != 0 && (id & TREE_LOW_MASK) >= TREE_LOG_FIRST;
 }
 
 static inline uint64_t tree_id(uint32_t serial, uint64_t low)

@@ -5,6 +5,7 @@
 #include "treefront.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include "api/unnamed.h"
@@ -14,6 +15,7 @@
 #include "core/registry.h"
 #include "core/snapshot.h"
 #include "front/http.h"
+#include "journal.h"
 #include "loop.h"
 #include "mount.h"
 #include "ops.h"
@@ -28,11 +30,15 @@ struct treefront {
 	struct shared *shared;
 	struct ops ops;
 	struct session *session;
+	struct journal *journal;
 	struct loop *loop;
 	pthread_mutex_t http_lock;
 	struct http_server *http; /* NULL while not serving */
 	bool is_listening;        /* on the socket for all */
 	struct api_tree api;
+	/* At the last treefront_gets_on(). */
+	bool was_waiting;
+	uint64_t n_before;
 };
 
 static void process(void *ctx, void *request, size_t n)
@@ -63,12 +69,16 @@ static const struct shared_listener *find_listener(const struct treefront *t, ui
 	return NULL;
 }
 
+static int ask_keeper(const struct treefront *t, enum channel_type type, uint32_t serial)
+{
+	return channel_send(t->options.keeper_fd,
+			    (struct channel_message){.type = type, .serial = serial}, -1);
+}
+
 /* Asks the keeper; before the start, for what an earlier worker has not already got. */
 static void want_socket(void *ctx, uint32_t serial, struct instance *i, bool wanted)
 {
 	struct treefront *t = ctx;
-	struct channel_message m = {.type = wanted ? CHANNEL_BIND : CHANNEL_UNBIND,
-				    .serial = serial};
 	LOCK_HOLD(&t->http_lock);
 	int r;
 
@@ -76,7 +86,7 @@ static void want_socket(void *ctx, uint32_t serial, struct instance *i, bool wan
 		return;
 	if (!wanted && t->http)
 		http_unlisten(t->http, i);
-	r = channel_send(t->options.keeper_fd, m, -1);
+	r = ask_keeper(t, wanted ? CHANNEL_BIND : CHANNEL_UNBIND, serial);
 	if (r < 0)
 		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance_name(i),
 			 "cannot ask the keeper for a socket of its own: %s", strerror(-r));
@@ -101,8 +111,10 @@ static void listen_on_own(struct treefront *t, uint32_t serial, int fd_consumed)
 	else if (b)
 		log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance_name(branch_instance(b)),
 			 "cannot listen on its own socket: %s", strerror(-r));
-	/* One that an earlier worker asked for, and that is wanted no more. */
-	if (!branches_own_socket(t->ops.branches, serial, r == 0) && b)
+	/* One that an earlier worker asked for, and that is wanted no more, or whose instance is not even known. */
+	if (!b)
+		(void)ask_keeper(t, CHANNEL_UNBIND, serial);
+	else if (!branches_own_socket(t->ops.branches, serial, r == 0))
 		want_socket(t, serial, branch_instance(b), false);
 }
 
@@ -187,18 +199,24 @@ static json_t *status(void *ctx)
 {
 	struct treefront *t = ctx;
 	struct branches_stats s;
+	struct poke_stats pokes = {0};
 
 	branches_count(t->ops.branches, &s);
-	return json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
-			 (int)t->shared->is_socket_bound, "resend",
-			 (int)mount_has_resend(t->shared), "directories", (json_int_t)s.n_branches,
-			 "indexes", (json_int_t)s.n_indexes, "nodes", (json_int_t)s.n_nodes,
-			 "unnamed", (json_int_t)count_unnamed(t->options.source.registry),
-			 "kept_bytes", (json_int_t)s.n_kept_bytes, "stalled",
-			 (json_int_t)s.n_stalled, "requests", (json_int_t)t->ops.stats.n_requests,
-			 "denied", (json_int_t)t->ops.stats.n_denied, "stale",
-			 (json_int_t)t->ops.stats.n_stale, "refused",
-			 (json_int_t)t->ops.stats.n_refused);
+	if (t->ops.poke)
+		poke_count(t->ops.poke, &pokes);
+	return json_pack(
+		"{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"socket", (int)t->shared->is_socket_bound, "resend",
+		(int)mount_has_resend(t->shared), "directories", (json_int_t)s.n_branches,
+		"indexes", (json_int_t)s.n_indexes, "nodes", (json_int_t)s.n_nodes, "unnamed",
+		(json_int_t)count_unnamed(t->options.source.registry), "kept_bytes",
+		(json_int_t)s.n_kept_bytes, "stalled", (json_int_t)s.n_stalled, "waiting",
+		(json_int_t)stream_stats(t->ops.stream)->n_waiting, "requests",
+		(json_int_t)t->ops.stats.n_requests, "denied", (json_int_t)t->ops.stats.n_denied,
+		"stale", (json_int_t)t->ops.stats.n_stale, "refused",
+		(json_int_t)t->ops.stats.n_refused, "pokes", (json_int_t)pokes.n_sent,
+		"pokes_failed", (json_int_t)pokes.n_failed, "pokes_dropped",
+		(json_int_t)pokes.n_dropped);
 }
 
 static bool is_known(void *ctx, const char *name)
@@ -212,8 +230,10 @@ static int open_parts(struct treefront *t)
 {
 	struct branches_options options = {
 		.source = &t->source,
+		.hub = t->options.hub,
 		.run_dir = t->options.run_dir,
 		.fuse_fd = t->options.fuse_fd,
+		.poke_fd = t->options.poke_fd,
 		.want_socket = want_socket,
 		.ctx = t,
 	};
@@ -224,10 +244,17 @@ static int open_parts(struct treefront *t)
 	options.shared = t->shared;
 	t->ops.source = &t->source;
 	t->ops.shared = t->shared;
+	r = journal_new(t->options.journal_fd, &t->journal);
+	if (r < 0)
+		return r;
+	t->ops.stream = stream_new(t->options.hub, t->options.settings, &t->source, t->journal);
+	if (!t->ops.stream)
+		return -ENOMEM;
 	t->ops.generation = ++t->shared->n_workers;
 	r = branches_new(&options, &t->ops.branches);
 	if (r < 0)
 		return r;
+	t->ops.poke = branches_poke(t->ops.branches);
 	return session_new(t->options.fuse_fd, t->shared, ops_table(), &t->ops, &t->session);
 }
 
@@ -253,8 +280,9 @@ int treefront_new(const struct treefront_options *options, struct treefront **re
 
 int treefront_start(struct treefront *t, struct http_server *http)
 {
-	const struct loop_options options = {
+	struct loop_options options = {
 		.fuse_fd = t->options.fuse_fd,
+		.journal = t->journal,
 		.n_threads = t->options.n_threads,
 		.process = process,
 		.refused = count_refused,
@@ -272,34 +300,49 @@ int treefront_start(struct treefront *t, struct http_server *http)
 		if (fcntl(l->fd, F_SETFD, FD_CLOEXEC) == 0)
 			listen_on_own(t, l->serial, l->fd);
 	}
-	if (r == 0)
-		r = loop_new(&options, &t->loop);
 	if (r < 0)
 		return r;
-	/* What an earlier worker has read and did not live to answer. Kernels before 6.9 cannot send it again. */
-	r = loop_resend(t->options.fuse_fd);
-	if (r < 0)
-		log_debug("requests of an earlier worker are lost: %s", strerror(-r));
-	return 0;
+	/* What an earlier worker has read and did not live to answer. */
+	options.is_taking_up = !mount_has_resend(t->shared) || loop_resend(t->options.fuse_fd) < 0;
+	return loop_new(&options, &t->loop);
 }
 
-void treefront_stop(struct treefront *t)
+void treefront_leave_http(struct treefront *t)
 {
 	if (!t)
 		return;
-	t->loop = loop_free(t->loop);
 	LOCK_HOLD(&t->http_lock);
 	t->http = NULL;
 }
 
-_Atomic int32_t *treefront_canary(struct treefront *t)
+void treefront_stop(struct treefront *t)
 {
-	return &t->shared->canary_tid;
+	if (t)
+		t->loop = loop_free(t->loop);
+}
+
+bool treefront_gets_on(struct treefront *t)
+{
+	struct pollfd mount = {.fd = t->options.fuse_fd, .events = POLLIN};
+	bool was_waiting = t->was_waiting;
+	uint64_t before = t->n_before;
+
+	t->was_waiting = poll(&mount, 1, 0) == 1 && (mount.revents & POLLIN);
+	t->n_before = t->ops.stats.n_requests;
+	return !was_waiting || !t->was_waiting || t->n_before != before;
 }
 
 void treefront_changed(struct treefront *t, const char *name)
 {
 	branches_changed(t->ops.branches, name);
+}
+
+void treefront_was(struct treefront *t, struct snapshot *s)
+{
+	struct source_view *view = source_local_view(s);
+
+	if (view)
+		branches_was(t->ops.branches, snapshot_name(s), view);
 }
 
 const struct api_tree *treefront_api(struct treefront *t)

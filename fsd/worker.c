@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -29,6 +31,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cage.h"
+#include "core/hub.h"
 #include "core/identity.h"
 #include "core/registry.h"
 #include "core/settings.h"
@@ -36,6 +40,11 @@
 #include "core/diff.h"
 #include "core/snapshot.h"
 #include "front/http.h"
+#include "login.h"
+#include "journal.h"
+#include "keeperlink.h"
+#include "runwatch.h"
+#include "shared.h"
 #include "store/dir.h"
 #include "store/store.h"
 #include "treefront.h"
@@ -53,18 +62,27 @@ struct worker {
 	const struct options *options;
 	const struct worker_fds *fds;
 	int signal_fd;
+	struct login account; /* that this process has become */
 	struct settings settings;
 	struct utsname host;
 	struct registry *registry;
 	struct identity *identity;
+	_Atomic(struct hub *) hub; /* NULL: not yet */
+	struct runwatch *runs;     /* NULL: not yet */
 	struct store *store;
 	struct front_stats guest_stats, admin_stats;
 	struct api api;
 	struct http_server *guest, *admin;
+	struct keeperlink keeper;
+	struct shared *shared; /* NULL: there is none */
+	sem_t has_canary;
+	int canary_error;
+	struct snapshot **before; /* until the tree knows */
+	size_t n_before;
 	_Atomic(struct treefront *) tree; /* NULL: there is none, or not yet */
 };
 
-/* Returns 0, START_E_LOGGED or -errno; as does make_state(). */
+/* Returns 0, START_E_LOGGED or -errno. */
 static int load_settings(struct worker *w)
 {
 	_cleanup_(buf_finish) struct buf path = {0}, error = {0};
@@ -78,34 +96,19 @@ static int load_settings(struct worker *w)
 	r = file_read(AT_FDCWD, path.data, SETTINGS_MAX, &text, &n);
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0) {
+	if (r == -EACCES)
+		log_error("cannot read \"%s\": %s; let the daemon read it, and enter those above "
+			  "it: chgrp %s %s && chmod g+r %s",
+			  path.data, strerror(-r), w->account.group, path.data, path.data);
+	else if (r < 0)
 		log_error("cannot read \"%s\": %s", path.data, strerror(-r));
+	if (r < 0)
 		return START_E_LOGGED;
-	}
 	r = settings_parse(&w->settings, text, n, &error);
 	if (r == 0)
 		return 0;
 	log_error("%s:%s", path.data, error.len ? error.data : strerror(-r));
 	return START_E_LOGGED;
-}
-
-static int make_state(const struct worker *w)
-{
-	static const char *const below[] = {"", "/instances", "/profiles", "/volatile"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
-		_cleanup_(buf_finish) struct buf path = {0};
-		int r;
-
-		if (buf_printf(&path, "%s%s", w->options->state_dir, below[i]) < 0)
-			return -ENOMEM;
-		r = file_mkdirs(path.data, 0700);
-		if (r < 0) {
-			log_error("cannot make \"%s\": %s", path.data, strerror(-r));
-			return START_E_LOGGED;
-		}
-	}
-	return 0;
 }
 
 /* Every guest may hold its share of connections: take what the system allows. */
@@ -133,15 +136,103 @@ static int block_signals(struct worker *w)
 	return w->signal_fd < 0 ? -errno : 0;
 }
 
+static void show(void *ctx, const char *name)
+{
+	const struct worker *w = ctx;
+	struct treefront *tree = w->tree;
+
+	if (tree)
+		treefront_changed(tree, name);
+}
+
 /* In the store's thread, or in the one that serves the admin. */
 static void on_change(void *ctx, const struct diff *diff)
 {
 	struct worker *w = ctx;
-	struct treefront *tree = w->tree;
 	const struct snapshot *s = diff->new_snapshot ?: diff->old_snapshot;
 
-	if (tree && s)
-		treefront_changed(tree, snapshot_name(s));
+	/* What is there when the worker starts is no event. */
+	if (w->hub && s)
+		hub_changed(w->hub, diff, show, w);
+	if (w->runs && s)
+		runwatch_changed(w->runs, snapshot_name(s));
+}
+
+static void tell(struct worker *w, enum lifecycle action, const char *name, const char *reason)
+{
+	if (w->hub)
+		hub_lifecycle(w->hub, action, name, reason);
+}
+
+static void on_run(void *ctx, const char *name, bool is_running)
+{
+	tell(ctx, is_running ? LIFECYCLE_STARTED : LIFECYCLE_STOPPED, name, NULL);
+}
+
+static void on_ready(void *ctx, const char *name)
+{
+	tell(ctx, LIFECYCLE_READY, name, NULL);
+}
+
+static void on_bound(void *ctx, const char *name)
+{
+	struct worker *w = ctx;
+
+	if (w->runs)
+		runwatch_changed(w->runs, name);
+}
+
+static void on_rejected(void *ctx, const char *name, const char *reason)
+{
+	tell(ctx, LIFECYCLE_RECORD_REJECTED, name, reason);
+}
+
+static const struct store_listener listener = {
+	.ready = on_ready,
+	.bound = on_bound,
+	.rejected = on_rejected,
+};
+
+/* Of an instance that changed while no worker served: the tree is to know, once there is one. */
+static void remember(void *ctx, struct snapshot *s)
+{
+	struct worker *w = ctx;
+	struct snapshot **more = reallocarray(w->before, w->n_before + 1, sizeof(*more));
+
+	if (!more)
+		return;
+	w->before = more;
+	w->before[w->n_before++] = snapshot_ref(s);
+}
+
+static void tell_tree_of_before(struct worker *w)
+{
+	for (size_t i = 0; i < w->n_before; i++) {
+		if (w->tree)
+			treefront_was(w->tree, w->before[i]);
+		snapshot_unref(w->before[i]);
+	}
+	free(w->before);
+	w->before = NULL;
+	w->n_before = 0;
+}
+
+/* Events are kept in the shared state, or, where there is none, as long as the worker lives. */
+static int open_hub(struct worker *w)
+{
+	const struct hub_options options = {
+		.fd = w->fds->shared_fd,
+		.offset = shared_size(),
+		.window = w->settings.event_window_bytes,
+	};
+	struct hub *hub;
+	int r = hub_new(&options, &hub);
+
+	if (r < 0)
+		return r;
+	w->hub = hub;
+	w->keeper.hub = hub;
+	return hub_take_up(hub, w->registry, remember, w);
 }
 
 static int open_store(struct worker *w)
@@ -149,9 +240,12 @@ static int open_store(struct worker *w)
 	struct store_options options = {
 		.conf_dir = w->options->conf_dir,
 		.state_dir = w->options->state_dir,
+		.group = w->account.group,
 		.settings = &w->settings,
 		.observer = on_change,
 		.observer_ctx = w,
+		.listener = &listener,
+		.is_trial = w->options->trial,
 	};
 	int r;
 
@@ -161,6 +255,7 @@ static int open_store(struct worker *w)
 	r = identity_new(w->registry, w->settings.identity_cache, &w->identity);
 	if (r < 0)
 		return r;
+	identity_set_opener(w->identity, asker_open_cgroup, &w->keeper.asker);
 	options.registry = w->registry;
 	options.identity = w->identity;
 	r = store_new(&options, &w->store);
@@ -191,10 +286,14 @@ static int open_tree(struct worker *w)
 	struct treefront_options options = {
 		.fuse_fd = w->fds->fuse_fd,
 		.shared_fd = w->fds->shared_fd,
+		.journal_fd = w->fds->journal_fd,
 		.listen_fd = w->fds->tree_listen_fd,
 		.keeper_fd = w->fds->keeper_fd,
+		.poke_fd = w->fds->poke_fd,
 		.run_dir = w->options->run_dir,
 		.source = {w->registry, w->identity, w->store, location_of(w)},
+		.hub = w->hub,
+		.settings = &w->settings,
 	};
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 	struct treefront *tree;
@@ -206,6 +305,7 @@ static int open_tree(struct worker *w)
 	if (treefront_new(&options, &tree) < 0)
 		return START_E_LOGGED;
 	w->tree = tree;
+	w->keeper.tree = tree;
 	w->api.tree = treefront_api(tree);
 	return 0;
 }
@@ -229,9 +329,11 @@ static int open_fronts(struct worker *w)
 		.store = w->store,
 		.registry = w->registry,
 		.identity = w->identity,
+		.hub = w->hub,
 		.settings = &w->settings,
 		.guest_stats = &w->guest_stats,
 		.tree = w->api.tree,
+		.keeper = &w->keeper.api,
 		.location = location_of(w),
 		.started_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
 	};
@@ -249,9 +351,11 @@ static int open_fronts(struct worker *w)
 
 static void *be_canary(void *arg)
 {
-	_Atomic int32_t *tid = arg;
+	struct worker *w = arg;
 
-	*tid = gettid();
+	w->shared->canary_tid = gettid();
+	w->canary_error = keeperlink_tell(&w->keeper, CHANNEL_STARTED);
+	sem_post(&w->has_canary);
 	while (pause() < 0)
 		continue;
 	return NULL;
@@ -259,19 +363,32 @@ static void *be_canary(void *arg)
 
 /*
  * A thread that does nothing but end when the process is killed. The process itself may not, while a guest holds
- * another of its threads in the kernel, and then nothing else tells the keeper.
+ * another of its threads in the kernel, and then nothing else tells the keeper. So it is there before the tree is.
  */
-static int start_canary(const struct worker *w)
+static int start_canary(struct worker *w)
 {
 	pthread_t thread;
 	int r;
 
-	if (!w->tree)
+	if (!w->shared)
 		return 0;
-	r = -pthread_create(&thread, NULL, be_canary, treefront_canary(w->tree));
-	if (r == 0)
-		pthread_detach(thread);
-	return r;
+	sem_init(&w->has_canary, 0, 0);
+	r = -pthread_create(&thread, NULL, be_canary, w);
+	if (r < 0)
+		return r;
+	pthread_detach(thread);
+	while (sem_wait(&w->has_canary) < 0)
+		continue;
+	return w->canary_error;
+}
+
+/* The first process of all is there, and is root's. */
+static void warn_of_hidepid(const struct worker *w)
+{
+	if (access("/proc/1/cgroup", R_OK) < 0)
+		log_warn("the processes of guests cannot be seen: /proc hides them; mount it "
+			 "without hidepid, or with gid=%u for the group \"%s\"",
+			 w->account.gid, w->account.group);
 }
 
 static int start(struct worker *w)
@@ -286,41 +403,29 @@ static int start(struct worker *w)
 	r = load_settings(w);
 	if (r != 0)
 		return r;
-	r = make_state(w);
-	if (r != 0)
-		return r;
+	warn_of_hidepid(w);
 	if (uname(&w->host) < 0)
 		return -errno;
-	r = open_store(w);
+	r = start_canary(w);
+	if (r == 0)
+		r = open_store(w);
+	if (r == 0)
+		r = open_hub(w);
+	if (r == 0)
+		r = runwatch_new(w->registry, on_run, w, &w->runs);
 	if (r == 0)
 		r = open_tree(w);
+	tell_tree_of_before(w);
 	if (r == 0)
 		r = open_fronts(w);
-	if (r == 0)
-		r = start_canary(w);
 	if (r == 0 && w->tree)
 		r = treefront_start(w->tree, w->guest);
 	/* From here on records may change. */
 	return r == 0 ? store_start(w->store) : r;
 }
 
-/* What the keeper says; -EPIPE: it is gone. */
-static int handle_keeper(const struct worker *w)
-{
-	struct channel_message m;
-	int fd, r;
-
-	while ((r = channel_receive(w->fds->keeper_fd, &m, &fd)) == 0) {
-		if (w->tree)
-			treefront_message(w->tree, &m, fd);
-		else
-			closep(&fd);
-	}
-	return r == -EAGAIN ? 0 : r;
-}
-
 /* Until a signal, or until the keeper is gone. Returns 0 or -errno. */
-static int wait_for_end(const struct worker *w)
+static int wait_for_end(struct worker *w)
 {
 	_cleanup_(closep) int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event = {.events = EPOLLIN};
@@ -340,50 +445,119 @@ static int wait_for_end(const struct worker *w)
 		if (n == 1 && event.data.fd == w->signal_fd)
 			return 0;
 		if (n == 1)
-			r = handle_keeper(w);
+			r = keeperlink_handle(&w->keeper);
 	}
 	return r == -EPIPE ? 0 : r;
 }
 
-static int tell_ready(const struct worker *w)
-{
-	return channel_send(w->fds->keeper_fd, (struct channel_message){.type = CHANNEL_READY}, -1);
-}
-
+/* The tree last: connections may take two seconds to come to an end, and nobody who reads a file is to wait for another guest's. */
 static void worker_stop(struct worker *w)
 {
-	treefront_stop(w->tree);
+	treefront_leave_http(w->tree);
 	w->guest = http_free(w->guest);
 	w->admin = http_free(w->admin);
+	treefront_stop(w->tree);
 }
 
-int worker_run(const struct options *options, const struct worker_fds *fds)
+/* Returns 0, or -errno, and the log says why. */
+static int enter_cage(const struct options *o, struct login *ret_account)
+{
+	const struct cage cage = {ret_account, o->state_dir, o->run_dir};
+	int r = login_find(o->user, ret_account);
+
+	if (r < 0)
+		log_error("cannot find the account \"%s\": %s", o->user ?: LOGIN_DEFAULT,
+			  strerror(-r));
+	return r < 0 ? r : cage_enter(&cage);
+}
+
+/* In its cage, and zeroed but for what it is made of; NULL: cannot be, and the log says why. */
+static struct worker *worker_new(const struct options *options, const struct worker_fds *fds)
 {
 	/* Not on the stack: the store's thread goes on while main() returns. */
 	struct worker *w;
-	int r = dir_init();
+	struct login account;
+	int r = enter_cage(options, &account);
 
+	if (r < 0)
+		return NULL;
+	r = dir_init();
 	if (r < 0) {
 		log_error("cannot watch directories: %s; fs.inotify.max_user_instances may be too "
 			  "low",
 			  strerror(-r));
-		return EXIT_FAILURE;
+		return NULL;
 	}
 	w = calloc(1, sizeof(*w));
 	if (!w) {
 		log_error("cannot start: no memory");
-		return EXIT_FAILURE;
+		return NULL;
 	}
 	w->options = options;
 	w->fds = fds;
+	w->account = account;
 	w->signal_fd = -1;
+	keeperlink_init(&w->keeper, fds->keeper_fd);
+	return w;
+}
+
+/* What is wrong with the memory is said when the tree is opened. What the worker logs last is the keeper's to repeat. */
+static void map_shared(struct worker *w)
+{
+	if (w->fds->shared_fd >= 0 && shared_map(w->fds->shared_fd, &w->shared) == 0)
+		log_keep_tail(&w->shared->log_tail);
+}
+
+int worker_run(const struct options *options, const struct worker_fds *fds)
+{
+	struct worker *w = worker_new(options, fds);
+	int r;
+
+	if (!w)
+		return EXIT_FAILURE;
+	prctl(PR_SET_NAME, "devlxdfs-worker");
+	map_shared(w);
 	r = start(w);
 	if (r == 0)
-		r = tell_ready(w);
+		r = keeperlink_tell(&w->keeper, CHANNEL_READY);
 	if (r == 0)
 		r = wait_for_end(w);
 	if (r < 0)
 		log_error("cannot serve: %s", strerror(-r));
 	worker_stop(w);
+	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Whether what the worker that serves has in memory is understood; only looks at it. */
+static int try_shared(const struct worker *w)
+{
+	_cleanup_(shared_freep) struct shared *shared = NULL;
+	int r = shared_map(w->fds->shared_fd, &shared);
+
+	if (r == 0)
+		r = eventlog_check(w->fds->shared_fd, shared_size());
+	if (r == 0)
+		r = journal_check(w->fds->journal_fd);
+	if (r == 0)
+		return 0;
+	log_error("cannot take over from the daemon that runs: %s",
+		  r == -EINVAL ? "it keeps its state in another way; restart it" : strerror(-r));
+	return START_E_LOGGED;
+}
+
+int worker_try(const struct options *options, const struct worker_fds *fds)
+{
+	struct worker *w = worker_new(options, fds);
+	int r;
+
+	if (!w)
+		return EXIT_FAILURE;
+	r = load_settings(w);
+	if (r == 0 && fds->shared_fd >= 0)
+		r = try_shared(w);
+	if (r == 0)
+		r = open_store(w);
+	if (r < 0)
+		log_error("cannot serve: %s", strerror(-r));
 	return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

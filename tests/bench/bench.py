@@ -23,6 +23,7 @@ from rounds import MANY, SECONDS, Yardstick, interleaved, median, pin, ratio
 from daemon import Daemon, descriptors_of, memory_of
 from guest import Guest
 from here import BUILD, PYTHON
+from mounting import make_private
 
 PATH = "/1.0/config/user.role"
 KEYS = {f"user.key{i:02}": f"value {i} of a record that is like others" for i in range(50)}
@@ -115,6 +116,7 @@ def measured(directory, guest, n_records):
 
 
 def main():
+    make_private()
     pin()
     directory = tempfile.mkdtemp(prefix="devlxdfs-bench-")
     guest = Guest(BUILD, "web1")

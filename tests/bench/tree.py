@@ -6,7 +6,7 @@ tmpfs.
     BUILD=build tests/bench/tree.py [--quick] [--spread] [PART...]
 
 Parts: keys (read, stat, test -e), list, scale (two guests), neighbour (of a hostile one), many
-(instances). All by default. The load comes from inside guests (their namespaces, their cgroups),
+(instances), watch (inotify). All by default. The load comes from inside guests (their namespaces, their cgroups),
 where all three look alike: a directory with `config` and the same keys in it. Rounds are
 interleaved, so that a busy machine is busy for all; numbers are medians, ratios are medians of each
 round's own ratio. In keys, list and many everything shares one processor, because waking an idle
@@ -31,9 +31,10 @@ import uuid
 
 from rounds import MANY, QUICK, SECONDS, Yardstick, interleaved, median, pin, ratio
 
-from daemon import Daemon, memory_of, wait_until
+from daemon import Daemon, children_of, memory_of, wait_until
 from guest import Guest
 from here import BUILD
+from mounting import make_private
 
 PROCESSORS = os.sched_getaffinity(0)
 FILES = "/dev/build/tests/bench/files"
@@ -394,15 +395,60 @@ def measure_many():
                 for mode, taken in results.items() for n, values in taken.items()])
 
 
+WATCHER = r"""
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+fd = libc.inotify_init1(0)
+assert libc.inotify_add_watch(fd, b"/dev/lxd/config", 2) >= 0  # IN_MODIFY
+print("watching", flush=True)
+while os.read(fd, 4096):
+    print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), flush=True)
+"""
+
+
+def cpu_of(daemon):
+    """Seconds that the keeper's children have run."""
+    ticks = 0
+    for pid in children_of(daemon.keeper_pid):
+        with open(f"/proc/{pid}/stat") as stat:
+            ticks += sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure_watch():
+    """Changes of a key of a guest that has looked at nothing, has read it, and watches it."""
+    pin()
+    rows = []
+    with contextlib.ExitStack() as held:
+        crowd = Crowd(held, 10, "watch1")
+        if not attach_tree(crowd.daemon, crowd.guest):
+            return
+        for mode in "nobody has looked", "read once", "watched":
+            if mode != "nobody has looked":
+                files(crowd.guest, "read", key_paths(OURS), times=50)
+            watcher = None
+            if mode == "watched":
+                watcher = crowd.guest.start_python(WATCHER)
+                assert watcher.stdout.readline() == "watching\n"
+            took, late, cpu = [], [], cpu_of(crowd.daemon)
+            for _ in range(3 * N_CHANGES):
+                start = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+                took.append(crowd.change())
+                if watcher:
+                    late.append((int(watcher.stdout.readline()) - start) / 1e3)
+            cpu = (cpu_of(crowd.daemon) - cpu) * 1e6 / len(took)
+            rows.append((mode, f"{statistics.median(took):.0f}", f"{cpu:.0f}",
+                         f"{statistics.median(late):.0f}" if late else "",
+                         f"{sorted(late)[len(late) * 99 // 100]:.0f}" if late else ""))
+    show_table("Changing a key under inotify", ["", "us", "CPU us", "to the event us", "p99 us"], rows)
+
+
 PARTS = {"keys": measure_keys, "list": measure_list, "scale": measure_scale,
-         "neighbour": measure_neighbour, "many": measure_many}
+         "neighbour": measure_neighbour, "many": measure_many, "watch": measure_watch}
 
 
 def main():
-    if "DEVLXDFS_BENCH_NAMESPACE" not in os.environ:
-        os.environ["DEVLXDFS_BENCH_NAMESPACE"] = "1"
-        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
-                              *sys.argv])
+    make_private()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is removed
     wanted = [word for word in sys.argv[1:] if not word.startswith("--")] or list(PARTS)
     if not set(wanted) <= set(PARTS):

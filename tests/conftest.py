@@ -1,36 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What system and client tests share: a daemon and guests, each gone when its test ends."""
 
-import ctypes
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness"))
 
+import account  # noqa: E402
 from daemon import Daemon  # noqa: E402
 from guest import Guest, cgroup2_root  # noqa: E402
 from here import BUILD, cannot  # noqa: E402
+from mounting import make_private  # noqa: E402
 from standing import Standing  # noqa: E402
 
-CLONE_NEWNS = 0x20000
-MS_REC, MS_PRIVATE = 0x4000, 0x40000
+
+def pytest_configure(config):
+    # pytest's own place is closed to other accounts again whenever another run starts.
+    if not config.option.basetemp:
+        config.option.basetemp = os.path.join(tempfile.mkdtemp(prefix="devlxdfs-test-"), "base")
+        config.add_cleanup(lambda: shutil.rmtree(os.path.dirname(config.option.basetemp), True))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def host():
+def private_mounts(tmp_path_factory):
     if os.getuid() != 0:
         cannot("needs root for namespaces and cgroups")
-    # What is mounted here is seen nowhere else, and goes with this process.
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0 or \
-            libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) != 0:
-        cannot(f"needs a mount namespace: {os.strerror(ctypes.get_errno())}")
+    try:
+        make_private()
+    except OSError as error:
+        cannot(f"needs a mount namespace: {error}")
     root = cgroup2_root()
     if not root or not os.access(root, os.W_OK):
         cannot("needs a writable cgroup2 hierarchy")
+    account.put_over(str(tmp_path_factory.mktemp("account")))
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 #
 #   unit lint tidy fuzz  meson's, in build/
 #   system clients       the real daemon with guests of namespaces and a cgroup (pytest, root)
-#   asan                 all of these again under ASan and UBSan, in build-asan/
+#   asan                 these, but for older kernels, the package, and clients that only read files, again under
+#                        ASan and UBSan, in build-asan/
 #   tsan                 the daemon under TSan with load, in build-tsan/
 #
 # MUST_WORK=1: a test that is skipped is a failure. Logs of what fails are printed, and kept in
@@ -57,14 +58,17 @@ meson_tests() {
     cp "$junit" "$results/$dir-$suite.xml" || no_result "$results/$dir-$suite.xml"
 }
 
-# python_tests DIRECTORY NAME ARGUMENT...: the daemon of that build.
+# python_tests DIRECTORY NAME ARGUMENT...: the daemon of that build, three tests at a time: much of their time is waiting.
 python_tests() {
     local dir=$1 name=$2 junit=$results/$1-$2.xml
     shift 2
     step "$dir-$name" env BUILD="$dir" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q \
-        -p no:cacheprovider --junitxml="$junit" "$@"
+        -p no:cacheprovider -n 3 --junitxml="$junit" "$@"
     [ -e "$junit" ] || no_result "$junit"
 }
+
+# Answers of older kernels take the same paths in every build.
+asan_leaves_out="not 6.1 and not 6.5 and not PIDFD and not neither"
 
 tests/packages.sh || exit 1
 mkdir -p "$results"
@@ -81,8 +85,8 @@ fi
 if wanted asan && build build-asan --native-file tests/dev.ini; then
     meson_tests build-asan unit
     meson_tests build-asan fuzz
-    python_tests build-asan system tests/system
-    python_tests build-asan clients tests/clients
+    python_tests build-asan system tests/system -k "$asan_leaves_out" --ignore tests/system/test_package.py
+    python_tests build-asan clients tests/clients/test_{curl,events,wire}.py
 fi
 if wanted tsan && build build-tsan -Db_sanitize=thread -Db_lundef=false; then
     python_tests build-tsan load tests/system/test_{hostile,keeper,live,tree_coherence,tree_stall}.py

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		malloc(size ? size : 1); /* exact, so that ASan guards its end */
 	_cleanup_(index_unrefp) struct index *x = NULL, *same = NULL, *real = NULL;
 	unsigned n_calls = 0;
-	const struct index_changes changes = {count, count, &n_calls};
+	const struct index_changes changes = {count, count, count, &n_calls};
 	uint32_t serial = 0;
 	struct fake f;
 

@@ -4,14 +4,20 @@
 import http.client
 import json
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import time
 
+from account import let_through
+from mounting import are_private
+
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 HELPER_NAME = "devlxdfs-helper"
+POKER_NAME = "devlxdfs-poker"
+NO_WORKERS = (HELPER_NAME, POKER_NAME)  # the keeper's other children
 START_SECONDS = 60  # a bound, not a wait: sanitizers are slow
 
 
@@ -62,6 +68,15 @@ def descriptors_of(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def memfd_of(pid):
+    """The path by which its memory file may be opened."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{fd}"
+        if os.readlink(path).startswith("/memfd:devlxdfs "):
+            return path
+    raise AssertionError(f"{pid} has no memory file")
+
+
 def kill_and_wait(pid):
     """Kills it with -9 and waits for its end."""
     pidfd = os.pidfd_open(pid)
@@ -73,10 +88,11 @@ def kill_and_wait(pid):
 
 
 class Daemon:
-    """start() to stop(). @wrapper is a command that runs devlxdfsd, such as `deny`."""
+    """start() to stop(). @wrapper is a command that runs devlxdfsd, such as `deny`; @program another devlxdfsd."""
 
-    def __init__(self, build, directory, wrapper=(), options=()):
+    def __init__(self, build, directory, wrapper=(), options=(), program=None):
         self.build = build
+        self.program = program or f"{build}/fsd/devlxdfsd"
         self.wrapper = list(wrapper)
         self.options = list(options)
         self.dirs = {kind: os.path.join(directory, kind) for kind in ("conf", "state", "run")}
@@ -85,6 +101,7 @@ class Daemon:
         self.log_path = os.path.join(directory, "log")
         self.process = None
         self.may_lose_workers = False  # set by tests that kill or starve one
+        let_through(directory)
         for kind in "instances", "profiles":
             os.makedirs(os.path.join(self.dirs["conf"], kind))
 
@@ -95,11 +112,12 @@ class Daemon:
 
     def spawn(self, **popen_options):
         """Starts it without waiting; (process, descriptor that becomes readable when ready)."""
+        assert are_private(), "what it mounts would be the machine's"
         ready, theirs = os.pipe()
         environment = dict(os.environ, UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
         with open(self.log_path, "a") as log:
             process = subprocess.Popen(
-                [*self.wrapper, f"{self.build}/fsd/devlxdfsd", *self._dir_options(),
+                [*self.wrapper, self.program, *self._dir_options(),
                  "--ready-fd", str(theirs), *self.options],
                 pass_fds=[theirs], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, **popen_options)
@@ -139,7 +157,8 @@ class Daemon:
         log = self.log()
         for word in SANITIZER_WORDS:
             assert word not in log, log[log.index(word):][:4000]
-        assert self.may_lose_workers or "worker died" not in log, log
+        assert self.may_lose_workers or \
+            not re.search("the worker (was killed|exited|has been silent)", log), log
 
     @property
     def keeper_pid(self):
@@ -148,19 +167,26 @@ class Daemon:
 
     @property
     def worker_pid(self):
-        return self._child(lambda name: name != HELPER_NAME)
+        return self._child(lambda name: name not in NO_WORKERS)
 
     @property
     def helper_pid(self):
         return self._child(lambda name: name == HELPER_NAME)
 
+    @property
+    def poker_pid(self):
+        return self._child(lambda name: name == POKER_NAME)
+
     def _child(self, is_wanted):
         """The one there is; after one has died the next may take a moment."""
-        def find():
-            return [pid for pid in children_of(self.process.pid) if is_wanted(name_of(pid))]
+        found = []
 
-        wait_until(lambda: len(find()) == 1, "the keeper's child")
-        return find()[0]
+        def find():
+            found[:] = [pid for pid in children_of(self.process.pid) if is_wanted(name_of(pid))]
+            return len(found) == 1
+
+        wait_until(find, "the keeper's child")
+        return found[0]
 
     def kill_worker(self):
         """As a crash does; returns once it is gone."""
@@ -206,6 +232,11 @@ class Daemon:
         is_json = reply.headers.get_content_type() == "application/json"
         return reply.status, json.loads(text) if is_json else text
 
+    def ctl_popen(self, *args):
+        """Starts devlxdfs."""
+        return subprocess.Popen([f"{self.build}/hostapi/ctl/devlxdfs", *self._dir_options(), *args],
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
     def ctl(self, *args, input=None, status=0):
         """Runs devlxdfs; its standard output. It must exit with status (None: any)."""
         done = subprocess.run(
@@ -219,5 +250,6 @@ def wait_until(condition, what, seconds=20):
     """Yields the processor until condition() holds: for what no descriptor tells of."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        os.sched_yield()
+        assert time.monotonic() < deadline, \
+            f"{what() if callable(what) else what}: not within {seconds} s"
+        select.select([], [], [], 0.001)

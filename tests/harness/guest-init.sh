@@ -8,10 +8,12 @@ mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /mnt
 for node in null zero full random urandom tty; do
     : >"/mnt/$node"
-    mount --bind "/dev/$node" "/mnt/$node"
-done
+    echo "/dev/$node /mnt/$node none bind"
+done >/mnt/fstab
+mount --all --fstab /mnt/fstab
 mkdir /mnt/lxd /mnt/shm /mnt/build
 ln -s /proc/self/fd /mnt/fd
+rm /mnt/fstab
 mount -n --move /mnt /dev
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 hostname "$GUEST_NAME"

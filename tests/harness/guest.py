@@ -14,6 +14,7 @@ import time
 import uuid
 
 from here import HARNESS, PYTHON
+from mounting import mount_into
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 FIRST_MAPPED_ID = 100000
@@ -38,15 +39,16 @@ class Cgroup:
     def __init__(self, path):
         self.path = path  # below the root of the hierarchy, as records have it
         self.dir = cgroup2_root() + path
+        self.procs = os.path.join(self.dir, "cgroup.procs")
         os.makedirs(self.dir, exist_ok=True)
 
     def add(self, pid=0):
         """Moves a process here, the calling one by default."""
-        with open(os.path.join(self.dir, "cgroup.procs"), "w") as procs:
+        with open(self.procs, "w") as procs:
             procs.write(str(pid))
 
     def pids(self):
-        with open(os.path.join(self.dir, "cgroup.procs")) as procs:
+        with open(self.procs) as procs:
             return [int(line) for line in procs]
 
     def kill(self):
@@ -102,8 +104,7 @@ class Guest:
 
     def mount(self, source, target):
         """Bind-mounts the host's source at target in the guest."""
-        subprocess.run([PYTHON, os.path.join(HARNESS, "mount_into.py"), str(self.pid), source, target],
-                       check=True)
+        mount_into(self.pid, source, target)
 
     def attach(self, daemon):
         """Puts the daemon's socket at /dev/lxd/sock, as a manager does."""
@@ -117,8 +118,9 @@ class Guest:
 
     def popen(self, argv, uid=0, cgroup=None, **options):
         """Starts argv inside, as root or as uid (ids of the guest)."""
-        command = ["nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--pid",
-                   "--wdns=/"]
+        # By a shell: preexec_fn would copy this whole process first.
+        command = ["/bin/sh", "-c", 'echo 0 >"$0"; exec "$@"', (cgroup or self.cgroup).procs,
+                   "nsenter", f"--target={self.pid}", "--mount", "--uts", "--ipc", "--pid", "--wdns=/"]
         if self.mapped:
             command.append("--user")
         if uid:
@@ -128,7 +130,7 @@ class Guest:
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("text", True)
         options.setdefault("env", {"PATH": PATH, "LC_ALL": "C.UTF-8"})
-        child = subprocess.Popen(command + argv, preexec_fn=(cgroup or self.cgroup).add, **options)
+        child = subprocess.Popen(command + argv, **options)
         self.children.append(child)
         return child
 

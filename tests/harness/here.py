@@ -17,3 +17,7 @@ def cannot(reason):
     if os.environ.get("MUST_WORK") == "1":
         pytest.fail(f"must work here: {reason}")
     pytest.skip(reason)
+
+
+# The next worker is sent again what the last one did not answer, or finds it by itself (kernels before 6.9).
+TAKE_OVERS = pytest.mark.parametrize("options", [[], ["--no-resend"]], ids=["resend", "journal"])

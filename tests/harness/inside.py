@@ -24,8 +24,9 @@ def checked(result):
     return result
 
 def read(path):
-    with open(path, "rb") as file:
-        return file.read()
+    "What there is now: the log of events has no end."
+    with open(path, "rb", 0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        return file.readall()
 
 def write(path, data, flags=os.O_WRONLY):
     fd = os.open(path, flags)

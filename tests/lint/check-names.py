@@ -9,7 +9,8 @@ from common import includes, main
 
 # symbol -> why it may be
 NAMES = {
-    'now_us': 'a file of its own would hold this one function',
+    'now_us': 'a file of its own would hold these two functions',
+    'now_ns': 'the same',
     'setsockopt': "nonip.c takes the place of libc's on purpose",
     'query_get': 'a query is the raw text in struct target, without a type of its own',
 }

@@ -94,7 +94,7 @@ def test_create(ctl):
     ctl.write("create", "web3", "--no-profiles")
     assert ctl.record("web3")["profiles"] == []
     mode = os.stat(ctl.directory / "state" / "instances" / "web1.json").st_mode & 0o777
-    assert mode == 0o600 and os.stat(ctl.directory / "state").st_mode & 0o777 == 0o700
+    assert mode == 0o640 and os.stat(ctl.directory / "state").st_mode & 0o777 == 0o750
 
 
 @pytest.mark.parametrize("status, words, args", [
@@ -704,7 +704,8 @@ def test_validate_rejects_what_the_daemon_does(ctl, tree, name, text, complaint)
 
 # --- the daemon's absence
 
-@pytest.mark.parametrize("args", [["status"], ["metrics"], ["whois", "1"], ["query", "/1.0"]],
+@pytest.mark.parametrize("args", [["status"], ["metrics"], ["whois", "1"], ["query", "/1.0"],
+                                  ["upgrade"]],
                          ids=" ".join)
 def test_needs_a_daemon(ctl, args):
     ctl.fails(REFUSED, f"{args[0]}: .*no daemon at {ctl.directory}/run/admin.sock; start devlxdfsd",

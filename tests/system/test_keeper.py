@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from daemon import HELPER_NAME, START_SECONDS, UnixConnection, children_of, name_of, wait_until
+from daemon import NO_WORKERS, START_SECONDS, UnixConnection, children_of, name_of, wait_until
 
 
 def ask(daemon):
@@ -22,7 +22,7 @@ def ask(daemon):
 
 
 def has_worker(daemon):
-    return any(name_of(pid) != HELPER_NAME for pid in children_of(daemon.keeper_pid))
+    return any(name_of(pid) not in NO_WORKERS for pid in children_of(daemon.keeper_pid))
 
 
 def test_connections_wait_while_a_worker_is_replaced(daemon):

@@ -10,7 +10,7 @@ import pytest
 from daemon import wait_until
 from here import IS_INSTRUMENTED
 
-CHANGES = 1000 if IS_INSTRUMENTED else 10000
+CHANGES = 20000 if os.environ.get("LONG") == "1" else 1000 if IS_INSTRUMENTED else 4000
 
 
 def change(daemon, guest, config, **members):

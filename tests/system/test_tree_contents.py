@@ -221,8 +221,8 @@ def test_one_line_each(standing, kind):
 
 def test_nothing_else_is_there(standing):
     standing.record({}, devices={})
-    assert listed(standing, ".") == ["config", "devices", "devices.json", "location", "meta-data",
-                                     "name", "sock", "state", "type"]
+    assert listed(standing, ".") == ["config", "devices", "devices.json", "events", "location",
+                                     "meta-data", "name", "sock", "state", "type"]
     for name in "nothing", ".sock", ".devlxdfs", "config/", "Config", "config/..a":
         expected = None if name == "config/" else "ENOENT"
         assert standing.inside.error(f"os.stat({name!r})") == expected, name

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -16,7 +17,7 @@ from here import IS_INSTRUMENTED
 
 RACE_SECONDS = 60 if os.environ.get("LONG") == "1" else 8
 N_PIDFDS = 64  # of callers, that the daemon keeps for next time
-GROWTH = 4 << 20  # bytes that are no leak
+GROWTH = 8 << 20  # bytes that are no leak: the largest change, and its events, are in memory at once
 
 # Reads, lists and looks until told to stop; how often, and what was wrong.
 NEIGHBOUR = r"""
@@ -93,7 +94,7 @@ def unharmed(daemon, neighbour):
     @contextlib.contextmanager
     def watch():
         worker = daemon.worker_pid
-        descriptors, memory = descriptors_of(worker), memory_of(worker)["Rss"]
+        descriptors, memory = descriptors_of(worker), memory_of(worker)["Anonymous"]
         client = neighbour.start_python(NEIGHBOUR)
         assert client.stdout.readline() == "go\n"
         yield
@@ -102,7 +103,7 @@ def unharmed(daemon, neighbour):
         assert daemon.worker_pid == worker
         assert descriptors_of(worker) <= descriptors + N_PIDFDS
         if not IS_INSTRUMENTED:  # a sanitizer keeps what was freed
-            assert memory_of(worker)["Rss"] - memory < GROWTH
+            assert memory_of(worker)["Anonymous"] - memory < GROWTH
 
     return watch
 
@@ -333,43 +334,54 @@ def test_race_for_one_key(daemon, attacker, unharmed):
 WAITERS = r"""
 import collections, errno, json, os, sys, threading
 threading.stack_size(65536)
-found, started = [], []
+found = []
 def wait():
-    started.append(1)
     try:
         os.close(os.open("/dev/lxd/config/user.key1", os.O_RDONLY))
         found.append("open")
     except OSError as e:
         found.append(errno.errorcode[e.errno])
 threads = [threading.Thread(target=wait) for _ in range(1500)]
+os.stat("/dev/lxd/config/user.key1")  # or all but one would wait for its lookup
+print("go", flush=True)
 sys.stdin.readline()
 for thread in threads:
     thread.start()
-while len(started) < len(threads):
-    os.sched_yield()
-print("all", flush=True)
 for thread in threads:
     thread.join()
 print(json.dumps(collections.Counter(found)))
 """
 
 
-def test_many_threads_at_once(daemon, attacker, unharmed):
-    """Of fifteen hundred that wait at once a thousand are served; the neighbour does not notice."""
+@pytest.fixture
+def n_in_queue(daemon, tmp_path):
+    """n_in_queue(): requests that the tree has not answered, as the kernel counts them."""
+    directory = tmp_path / "connections"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "fusectl", "none", str(directory)], check=True)
+    waiting = directory / str(os.minor(os.stat(daemon.tree()).st_dev)) / "waiting"
+    yield lambda: int(waiting.read_text())
+    subprocess.run(["umount", str(directory)], check=True)
+
+
+def test_many_threads_at_once(daemon, attacker, unharmed, n_in_queue):
+    """Of fifteen hundred that wait at once a thousand are served, or all; the neighbour does not notice."""
     refused = tree_status(daemon)["refused"]
     with unharmed():
         waiters = attacker.start_python(WAITERS)
+        assert waiters.stdout.readline() == "go\n"
         worker = os.pidfd_open(daemon.worker_pid)
         signal.pidfd_send_signal(worker, signal.SIGSTOP)
         try:
             waiters.stdin.write("go\n")
             waiters.stdin.flush()
-            assert waiters.stdout.readline() == "all\n"
+            wait_until(lambda: n_in_queue() >= 1500, "all to wait", START_SECONDS)
         finally:
             signal.pidfd_send_signal(worker, signal.SIGCONT)
             os.close(worker)
         found = json.loads(waiters.communicate(timeout=START_SECONDS)[0])
-    assert set(found) == {"open", "EAGAIN"} and found["open"] >= 1024, found
-    assert found["open"] + found["EAGAIN"] == 1500
-    assert tree_status(daemon)["refused"] - refused == found["EAGAIN"]
+    # Whether any are turned away depends on who is faster, who reads them or who answers.
+    turned_away = found.pop("EAGAIN", 0)
+    assert found == {"open": 1500 - turned_away} and found["open"] >= 1024, found
+    assert tree_status(daemon)["refused"] - refused == turned_away
     assert attacker.run(["cat", "/dev/lxd/name"]).stdout == "attacker\n"

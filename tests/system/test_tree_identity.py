@@ -54,7 +54,7 @@ class Host:
 
 
 @pytest.fixture(scope="module", params=KERNELS)
-def host(request, host, tmp_path_factory):
+def host(request, private_mounts, tmp_path_factory):
     made = Host(str(tmp_path_factory.mktemp(f"kernel-{request.param}")), request.param)
     try:
         yield made.start()

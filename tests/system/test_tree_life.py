@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from daemon import START_SECONDS, HELPER_NAME, children_of, kill_and_wait, name_of, wait_until
+from daemon import (START_SECONDS, HELPER_NAME, NO_WORKERS, children_of, kill_and_wait, name_of,
+                    wait_until)
+from here import TAKE_OVERS
 
 libc = ctypes.CDLL(None, use_errno=True)
 MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
@@ -146,7 +148,9 @@ def test_start_over_dead_mounts(new_daemon, guest):
     with pytest.raises(OSError, match="not connected|abort"):
         os.listdir(daemon.tree())
     assert dead(sitter)
+    assert "an earlier daemon ended" not in daemon.log()
     serves(daemon.start(), guest)
+    assert "an earlier daemon ended and left" in daemon.log()
 
 
 def test_start_over_stacked_dead_mounts(new_daemon, guest):
@@ -172,6 +176,48 @@ def test_no_fuse_takes_down_what_is_left(new_daemon, guest):
     daemon.options = ["--no-fuse"]
     daemon.start()
     assert runs_of(daemon) == []
+
+
+# --- a full disk
+
+HOLDER = r"""
+import errno, os, sys
+fd = os.open("/dev/lxd/config/user.role", os.O_RDONLY)
+print("held", flush=True)
+for line in sys.stdin:
+    try:
+        print(os.pread(fd, 100, 0).decode(), flush=True)
+    except OSError as e:
+        print(errno.errorcode[e.errno], flush=True)
+"""
+
+
+def test_no_room_in_run(new_daemon, new_guest, guest):
+    """Nobody who has a directory notices; who has none gets it when there is room again."""
+    daemon = new_daemon()
+    os.mkdir(daemon.dirs["run"])
+    assert libc.mount(b"tmpfs", daemon.dirs["run"].encode(), b"tmpfs", 0, b"size=1m,mode=755") == 0
+    started(daemon, guest)
+    guest.attach_tree(daemon)
+    holder = guest.start_python(HOLDER)
+    assert holder.stdout.readline() == "held\n"
+    filler = os.path.join(daemon.dirs["run"], "filler")
+    with open(filler, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(4096))
+    daemon.guest_record(guest, {"user.role": "backend"})
+    assert guest.run(["cat", "/dev/lxd/config/user.role"]).stdout == "backend"
+    assert tell(holder) == "frontend"
+    daemon.kill_worker()
+    assert guest.run(["cat", "/dev/lxd/config/user.role"]).stdout == "backend"
+    assert tell(holder) == "ESTALE"  # what was kept for it was the dead worker's alone
+    late = new_guest("web2")
+    daemon.guest_record(late, {"user.role": "late"})
+    assert not os.path.exists(daemon.tree("web2"))
+    assert "cannot write published/web2.json" in daemon.log()
+    os.unlink(filler)
+    late.attach_tree(daemon)
+    assert late.run(["cat", "/dev/lxd/config/user.role"]).stdout == "late"
 
 
 # --- where it is
@@ -214,7 +260,7 @@ def test_no_fuse(new_daemon, guest):
     assert guest.attach(daemon).curl("/1.0/config/user.role") == (200, "frontend")
     daemon.kill_worker()
     assert guest.curl("/1.0/config/user.role") == (200, "frontend")
-    assert all(name_of(pid) != HELPER_NAME for pid in children_of(daemon.keeper_pid))
+    assert all(name_of(pid) not in NO_WORKERS for pid in children_of(daemon.keeper_pid))
 
 
 def own_dev(node):
@@ -305,9 +351,10 @@ def inodes(guest):
     return guest.run(["sh", "-c", "cd /dev/lxd; find . | sort | xargs ls -di"]).stdout
 
 
-def test_workers_die_under_readers(new_daemon, guest):
+@TAKE_OVERS
+def test_workers_die_under_readers(new_daemon, guest, options):
     """No error at all, nothing wrong; calls wait for the next worker. Names keep their inodes."""
-    daemon = started(new_daemon(), guest)
+    daemon = started(new_daemon(options=options), guest)
     config = {"user.role": "frontend", "user.large": "0123456789" * 30000}
     daemon.guest_record(guest, config)
     serves(daemon, guest)

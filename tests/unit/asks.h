@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include "branches.h"
+#include "core/settings.h"
+#include "journal.h"
 #include "ops.h"
 #include "session.h"
 
@@ -17,6 +19,7 @@ struct asks {
 	struct world *world;
 	struct ops ops;
 	struct session *session;
+	struct journal *journal;
 	int ours, theirs; /* the descriptor's two ends */
 	/* Who asks. */
 	uint32_t tid, uid;
@@ -48,17 +51,31 @@ static inline void asks_put_init(struct shared *s)
 /* A cmocka setup: *state is a struct asks. */
 static inline int asks_setup(void **state)
 {
+	static const struct settings settings = {.max_event_readers = 16};
 	static struct asks a;
+	struct journal *journal = NULL;
 	void *world;
-	int pair[2];
+	int pair[2], fd = -1, r;
 
 	if (world_setup(&world) < 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -1;
-	a = (struct asks){.world = world, .ours = pair[0], .theirs = pair[1], .tid = ASKS_GUEST};
-	a.ops = (struct ops){.source = &a.world->fake.source,
-			     .branches = a.world->all,
-			     .shared = a.world->shared};
+	r = journal_make(&fd);
+	if (r == 0)
+		r = journal_new(fd, &journal);
+	closep(&fd);
+	if (r < 0)
+		return r;
+	a = (struct asks){.world = world,
+			  .journal = journal,
+			  .ours = pair[0],
+			  .theirs = pair[1],
+			  .tid = ASKS_GUEST};
+	a.ops = (struct ops){
+		.source = &a.world->fake.source,
+		.branches = a.world->all,
+		.stream = stream_new(a.world->hub, &settings, &a.world->fake.source, journal),
+		.shared = a.world->shared};
 	asks_put_init(a.world->shared);
 	a.world->shared->helper_tid = ASKS_HELPER;
 	*state = &a;
@@ -71,6 +88,8 @@ static inline int asks_teardown(void **state)
 	void *world = a->world;
 
 	session_free(a->session);
+	stream_free(a->ops.stream);
+	journal_free(a->journal);
 	close(a->ours);
 	close(a->theirs);
 	return world_teardown(&world);
@@ -97,7 +116,9 @@ static inline bool asks_process(struct asks *a, void *request, size_t n)
 {
 	bool r;
 
+	journal_begin(a->journal, request);
 	session_process(a->session, request, n);
+	journal_end(a->journal);
 	r = asks_take(a);
 	if (r && asks_take(a))
 		abort();

@@ -4,6 +4,7 @@
  * Branches of a fake source, on the kernel of kernel.h, in a directory of the test's own
  */
 #include "branch.h"
+#include "core/hub.h"
 #include "fakes.h"
 #include "indexes.h"
 #include "kernel.h"
@@ -11,6 +12,7 @@
 
 struct world {
 	struct fake fake;
+	struct hub *hub;
 	struct shared *shared;
 	int shared_fd;
 	void *dir; /* scratch.h's */
@@ -37,9 +39,11 @@ static inline int world_begin(struct world *w)
 {
 	const struct branches_options options = {
 		.source = &w->fake.source,
+		.hub = w->hub,
 		.shared = w->shared,
 		.run_dir = w->dir,
 		.fuse_fd = KERNEL_FD,
+		.poke_fd = -1,
 		.want_socket = world_want_socket_,
 		.ctx = w,
 	};
@@ -63,6 +67,8 @@ static inline int world_setup(void **state)
 	kernel_set_clock_ahead(0);
 	kernel_begin();
 	fake_init(&w.fake);
+	if (hub_new(&(struct hub_options){.fd = -1}, &w.hub) < 0)
+		return -1;
 	*state = &w;
 	if (scratch_setup(&w.dir) < 0 || shared_new(&w.shared_fd, &w.shared) < 0)
 		return -1;
@@ -78,6 +84,7 @@ static inline int world_teardown(void **state)
 	int r;
 
 	world_end(w);
+	hub_free(w->hub);
 	shared_free(w->shared);
 	close(w->shared_fd);
 	r = scratch_teardown(&w->dir);

@@ -30,6 +30,7 @@ struct fixture {
 	struct identity *identity;
 	struct store *store;
 	struct buf seen; /* by the observer: "+a" made, "~a" changed, "-a" gone */
+	struct buf told; /* by the listener: "ready a", "bound a", "rejected a" */
 };
 
 static inline void observe(void *ctx, const struct diff *d)
@@ -42,6 +43,33 @@ static inline void observe(void *ctx, const struct diff *d)
 			 0);
 }
 
+static inline void note(struct fixture *f, const char *what, const char *name)
+{
+	assert_int_equal(buf_printf(&f->told, "%s %s ", what, name ?: "-"), 0);
+}
+
+static inline void note_ready(void *ctx, const char *name)
+{
+	note(ctx, "ready", name);
+}
+
+static inline void note_bound(void *ctx, const char *name)
+{
+	note(ctx, "bound", name);
+}
+
+static inline void note_rejected(void *ctx, const char *name, const char *reason)
+{
+	assert_true(*reason);
+	note(ctx, "rejected", name);
+}
+
+static inline void assert_told(struct fixture *f, const char *expected)
+{
+	assert_string_equal(f->told.data ?: "", expected);
+	buf_finish(&f->told);
+}
+
 static inline void assert_seen(struct fixture *f, const char *expected)
 {
 	assert_string_equal(f->seen.data ?: "", expected);
@@ -50,13 +78,16 @@ static inline void assert_seen(struct fixture *f, const char *expected)
 
 static inline int start(struct fixture *f)
 {
+	static const struct store_listener listener = {
+		.ready = note_ready, .bound = note_bound, .rejected = note_rejected};
 	const struct store_options options = {.conf_dir = f->conf,
 					      .state_dir = f->state,
 					      .settings = &f->settings,
 					      .registry = f->registry,
 					      .identity = f->identity,
 					      .observer = observe,
-					      .observer_ctx = f};
+					      .observer_ctx = f,
+					      .listener = &listener};
 
 	assert_int_equal(dir_init(), 0);
 	return store_new(&options, &f->store);
@@ -71,6 +102,7 @@ static inline void stop(struct fixture *f)
 	assert_non_null(f->registry);
 	assert_int_equal(identity_new(f->registry, 16, &f->identity), 0);
 	buf_finish(&f->seen);
+	buf_finish(&f->told);
 }
 
 static inline int setup(void **state)
@@ -107,6 +139,7 @@ static inline int teardown(void **state)
 	registry_free(f->registry);
 	settings_finish(&f->settings);
 	buf_finish(&f->seen);
+	buf_finish(&f->told);
 	r = scratch_teardown(&f->scratch);
 	free(f->conf);
 	free(f->state);

@@ -37,11 +37,11 @@ static size_t n_kept_bytes(struct world *w)
 }
 
 /* What is kept of @id, NULL: nothing. Lives as long as it is kept. */
-static const struct branch_kept *kept(struct branch *b, uint64_t id)
+static const struct kept *kept(struct branch *b, uint64_t id)
 {
-	struct branch_kept *k = branch_find_kept(b, id);
+	struct kept *k = branch_find_kept(b, id);
 
-	branch_kept_unref(k);
+	kept_unref(k);
 	return k;
 }
 
@@ -80,7 +80,7 @@ static void test_kept_until_closed(void **state)
 {
 	struct world *w = *state;
 	_cleanup_(branch_unrefp) struct branch *b = NULL;
-	_cleanup_(branch_kept_unrefp) struct branch_kept *mine = NULL;
+	_cleanup_(kept_unrefp) struct kept *mine = NULL;
 	uint64_t a, c;
 
 	SHOW(&w->fake, "web1", KEY("a", "first"), KEY("c", "1"), RULE("config/a", 0440, 5));
@@ -108,7 +108,7 @@ static void test_kept_until_closed(void **state)
 	assert_null(kept(b, a));
 	assert_int_equal(n_kept_bytes(w), 0);
 	assert_memory_equal(mine->bytes, "first", 5);
-	assert_null(branch_kept_unref(NULL));
+	assert_null(kept_unref(NULL));
 }
 
 /* A value that goes and comes back while somebody has it open. */
@@ -137,13 +137,13 @@ static void test_kept_is_bounded(void **state)
 {
 	struct world *w = *state;
 	_cleanup_(branch_unrefp) struct branch *b = NULL;
-	_cleanup_(freep) char *large = malloc(BRANCH_KEPT_MAX + 2);
+	_cleanup_(freep) char *large = malloc(KEPT_MAX + 2);
 	uint64_t ids[4];
 
-	memset(large, 'x', BRANCH_KEPT_MAX + 1);
-	large[BRANCH_KEPT_MAX + 1] = '\0';
-	SHOW(&w->fake, "web1", KEY("a", large + BRANCH_KEPT_MAX / 2),
-	     KEY("b", large + BRANCH_KEPT_MAX / 2), KEY("c", "small"), KEY("d", large));
+	memset(large, 'x', KEPT_MAX + 1);
+	large[KEPT_MAX + 1] = '\0';
+	SHOW(&w->fake, "web1", KEY("a", large + KEPT_MAX / 2), KEY("b", large + KEPT_MAX / 2),
+	     KEY("c", "small"), KEY("d", large));
 	b = get(w);
 	for (size_t i = 0; i < 4; i++) {
 		char path[] = "config/?";
@@ -153,9 +153,8 @@ static void test_kept_is_bounded(void **state)
 		assert_int_equal(open_by(b, ids[i], TID), 0);
 	}
 	/* One after the other: "a" is the oldest. */
-	CHANGE(w, "web1", KEY("b", large + BRANCH_KEPT_MAX / 2), KEY("c", "small"),
-	       KEY("d", large));
-	assert_int_equal(n_kept_bytes(w), BRANCH_KEPT_MAX / 2 + 1);
+	CHANGE(w, "web1", KEY("b", large + KEPT_MAX / 2), KEY("c", "small"), KEY("d", large));
+	assert_int_equal(n_kept_bytes(w), KEPT_MAX / 2 + 1);
 	CHANGE(w, "web1", KEY("c", "small"), KEY("d", large));
 	assert_null(kept(b, ids[0]));
 	assert_non_null(kept(b, ids[1]));
@@ -166,7 +165,7 @@ static void test_kept_is_bounded(void **state)
 	CHANGE(w, "web1", KEY("e", "1"));
 	assert_null(kept(b, ids[3]));
 	assert_non_null(kept(b, ids[1]));
-	assert_int_equal(n_kept_bytes(w), BRANCH_KEPT_MAX / 2 + 1 + 5);
+	assert_int_equal(n_kept_bytes(w), KEPT_MAX / 2 + 1 + 5);
 	for (size_t i = 0; i < 4; i++)
 		branch_close(b, ids[i]);
 	assert_int_equal(n_kept_bytes(w), 0);
@@ -177,11 +176,11 @@ static void test_kept_to_the_limit(void **state)
 {
 	struct world *w = *state;
 	_cleanup_(branch_unrefp) struct branch *b = NULL;
-	_cleanup_(freep) char *large = malloc(BRANCH_KEPT_MAX + 1);
+	_cleanup_(freep) char *large = malloc(KEPT_MAX + 1);
 	uint64_t a;
 
-	memset(large, 'x', BRANCH_KEPT_MAX);
-	large[BRANCH_KEPT_MAX] = '\0';
+	memset(large, 'x', KEPT_MAX);
+	large[KEPT_MAX] = '\0';
 	SHOW(&w->fake, "web1", KEY("a", large));
 	b = get(w);
 	a = world_id(b, "config/a");

@@ -241,7 +241,7 @@ static void test_forgotten(void **state)
 	branches_count(w->all, &stats);
 	assert_int_equal(stats.n_branches, 1);
 	assert_int_equal(stats.n_indexes, 1);
-	assert_int_equal(stats.n_nodes, 5);
+	assert_int_equal(stats.n_nodes, 6);
 	branch_forgotten(b);
 	branches_count(w->all, &stats);
 	assert_int_equal(stats.n_branches, 1);

@@ -109,7 +109,7 @@ static void test_makes_state(void **state)
 		struct stat st;
 
 		assert_int_equal(stat(path, &st), 0);
-		assert_int_equal(st.st_mode, S_IFDIR | 0700);
+		assert_int_equal(st.st_mode, S_IFDIR | 0750);
 	}
 }
 
@@ -133,7 +133,7 @@ static void test_writes(void **state)
 	assert_string_equal(text, "{\n  \"config\": {\n    \"a\": \"1\",\n    \"b\": \"2\"\n  },\n"
 				  "  \"type\": \"container\"\n}\n");
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	assert_int_equal(st.st_mode, S_IFREG | 0640);
 	assert_int_equal(edit_load(f->edit, RECORD_INSTANCE, "web1", &loaded, &loaded_path,
 				   &in_conf, &error),
 			 0);

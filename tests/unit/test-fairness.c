@@ -10,10 +10,18 @@
 #include "alloc.h"
 #include "fairness.h"
 
-/* Parks a request of one byte that says which. */
+/* Requests of one byte that says which. */
+static char requests[256];
+
+static int try_to_park(struct fairness *f, uint32_t serial, char what)
+{
+	requests[(unsigned char)what] = what;
+	return fairness_park(f, serial, &requests[(unsigned char)what], 1, FAIRNESS_MAX);
+}
+
 static void park(struct fairness *f, uint32_t serial, char what)
 {
-	assert_int_equal(fairness_park(f, serial, &what, 1), 0);
+	assert_int_equal(try_to_park(f, serial, what), 0);
 }
 
 static struct parked *take(struct fairness *f, char expected)
@@ -22,7 +30,7 @@ static struct parked *take(struct fairness *f, char expected)
 
 	assert_non_null(p);
 	assert_int_equal(p->n, 1);
-	assert_int_equal(*(const char *)p->bytes, expected);
+	assert_int_equal(*(const char *)p->request, expected);
 	return p;
 }
 
@@ -92,20 +100,17 @@ static void test_one_thread(void **state)
 	serve(f, 'b');
 }
 
-static void test_bytes(void **state)
+/* It stays where it is. */
+static void test_request(void **state)
 {
 	_cleanup_(fairness_freep) struct fairness *f = fairness_new(2);
-	char request[8192];
+	char request[8];
 	struct parked *p;
 
-	memset(request, 'x', sizeof(request));
-	assert_int_equal(fairness_park(f, 1, request, sizeof(request)), 0);
-	memset(request, 'y', sizeof(request));
+	assert_int_equal(fairness_park(f, 1, request, sizeof(request), FAIRNESS_MAX), 0);
 	p = fairness_take(f);
+	assert_ptr_equal(p->request, request);
 	assert_int_equal(p->n, sizeof(request));
-	memset(request, 'x', sizeof(request));
-	assert_memory_equal(p->bytes, request, sizeof(request));
-	assert_int_equal((uintptr_t)p->bytes % _Alignof(max_align_t), 0);
 	fairness_done(f, p);
 }
 
@@ -117,11 +122,13 @@ static void test_limit(void **state)
 
 	for (int i = 0; i < FAIRNESS_MAX; i++)
 		park(f, 1, 'a');
-	assert_int_equal(fairness_park(f, 1, "b", 1), -EAGAIN);
+	assert_int_equal(try_to_park(f, 1, 'b'), -EAGAIN);
 	park(f, 2, 'A');
 	p = take(f, 'a');
 	park(f, 1, 'c');
-	assert_int_equal(fairness_park(f, 1, "b", 1), -EAGAIN);
+	assert_int_equal(try_to_park(f, 1, 'b'), -EAGAIN);
+	assert_int_equal(fairness_park(f, 1, requests, 1, FAIRNESS_MAX - 1), -EAGAIN);
+	assert_int_equal(fairness_park(f, 1, requests, 1, FAIRNESS_MAX + 1), 0);
 	fairness_done(f, p);
 }
 
@@ -135,16 +142,16 @@ static void test_no_memory(void **state)
 	for (uint32_t serial = 1; serial < 100; serial++) {
 		ALLOC_WALK(r == -ENOMEM)
 		{
-			r = fairness_park(f, serial, "a", 1);
+			r = try_to_park(f, serial, 'a');
 			assert_int_equal(fairness_is_idle(f), r != 0);
 		}
 		assert_int_equal(r, 0);
 		serve(f, 'a');
 	}
 	ALLOC_WALK(r == -ENOMEM)
-	r = fairness_park(f, 1, "a", 1);
+	r = try_to_park(f, 1, 'a');
 	ALLOC_WALK(r == -ENOMEM)
-	r = fairness_park(f, 1, "b", 1);
+	r = try_to_park(f, 1, 'b');
 	serve(f, 'a');
 	serve(f, 'b');
 }
@@ -153,7 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_turn),    cmocka_unit_test(test_in_service),
-		cmocka_unit_test(test_one_thread), cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_one_thread), cmocka_unit_test(test_request),
 		cmocka_unit_test(test_limit),      cmocka_unit_test(test_no_memory),
 	};
 

@@ -44,6 +44,12 @@ static void on_listing(void *arg, const struct index *x, const struct index_node
 	add_call(arg, '*', x, n);
 }
 
+static void on_fresh(void *arg, const struct index *x, const struct index_node *n)
+{
+	assert_ptr_equal(x, compared_new);
+	add_call(arg, '+', x, n);
+}
+
 static int compare_lines(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -53,7 +59,7 @@ static int compare_lines(const void *a, const void *b)
 static void compare(const struct index *old, struct index *x, int64_t now, const char *expected)
 {
 	struct calls c = {0};
-	const struct index_changes changes = {on_stale, on_listing, &c};
+	const struct index_changes changes = {on_stale, on_listing, on_fresh, &c};
 	_cleanup_(buf_finish) struct buf all = {0};
 
 	compared_old = old;
@@ -94,7 +100,7 @@ static void test_value(void **state)
 
 	x = INDEX(f, KEY("a", "2"), KEY("b", "1"), DEVICE("eth0", "type", "nic"),
 		  TEXT(SOURCE_NAME, "n\n"));
-	compare(old, x, NOW, "* config, - config/a");
+	compare(old, x, NOW, "* config, + config/a, - config/a");
 	assert_time(x, "config/a", NOW);
 	assert_time(x, "config", NOW);
 	assert_time(x, "config/b", WRITTEN);
@@ -108,7 +114,7 @@ static void test_value_in_the_top(void **state)
 	_cleanup_(index_unrefp) struct index *old = INDEX(f, TEXT(SOURCE_NAME, "n\n"));
 	_cleanup_(index_unrefp) struct index *x = INDEX(f, TEXT(SOURCE_NAME, "m\n"));
 
-	compare(old, x, NOW, "* , - name");
+	compare(old, x, NOW, "* , + name, - name");
 	assert_time(x, "", NOW);
 }
 
@@ -118,7 +124,7 @@ static void test_added(void **state)
 	_cleanup_(index_unrefp) struct index *old = INDEX(f, BASE),
 					     *x = INDEX(f, BASE, KEY("ab", "1"));
 
-	compare(old, x, NOW, "* config");
+	compare(old, x, NOW, "* config, + config/ab");
 	assert_time(x, "config/ab", NOW);
 	assert_time(x, "config", NOW);
 	assert_time(x, "config/b", WRITTEN);
@@ -141,7 +147,7 @@ static void test_renamed(void **state)
 	_cleanup_(index_unrefp) struct index *old = INDEX(f, KEY("a", "1"), KEY("c", "1"));
 	_cleanup_(index_unrefp) struct index *x = INDEX(f, KEY("b", "1"), KEY("c", "1"));
 
-	compare(old, x, NOW, "* config, - config/a");
+	compare(old, x, NOW, "* config, + config/b, - config/a");
 	assert_time(x, "config/b", NOW);
 }
 
@@ -165,7 +171,7 @@ static void test_device_added(void **state)
 	_cleanup_(index_unrefp) struct index *x =
 		INDEX(f, DEVICE("a", "k", "1"), DEVICE("b", "k", "1"));
 
-	compare(old, x, NOW, "* devices, * devices/a");
+	compare(old, x, NOW, "* devices, * devices/a, + devices/a, + devices/a/k");
 	assert_time(x, "devices/a", NOW);
 	assert_time(x, "devices/a/k", NOW);
 	assert_time(x, "devices/b/k", WRITTEN);
@@ -177,7 +183,7 @@ static void test_device_key(void **state)
 	_cleanup_(index_unrefp) struct index *old = INDEX(f, DEVICE("a", "k", "1"));
 	_cleanup_(index_unrefp) struct index *x = INDEX(f, DEVICE("a", "k", "2"));
 
-	compare(old, x, NOW, "* devices/a, - devices/a/k");
+	compare(old, x, NOW, "* devices/a, + devices/a/k, - devices/a/k");
 	assert_time(x, "devices", WRITTEN);
 }
 
@@ -190,12 +196,14 @@ static void test_mode_and_owner(void **state)
 	struct index_input input = index_input(f);
 	const struct source_owner owner = {.is_known = true, .uid = 1000};
 
-	compare(old, x, NOW, "* config, - config/a");
+	compare(old, x, NOW, "* config, + config/a, - config/a");
 	SHOW(f, "web1", BASE);
 	input.owner = &owner;
 	owned = index_of(f, input);
 	compare(old, owned, NOW,
-		"* , * config, * devices/eth0, - config/a, - config/b, - devices/eth0/type, - name");
+		"* , * config, * devices/eth0, + config/a, + config/b, "
+		"+ devices/eth0/type, + name, - config/a, - config/b, "
+		"- devices/eth0/type, - name");
 }
 
 static void test_socket(void **state)
@@ -211,8 +219,8 @@ static void test_socket(void **state)
 	input.is_own_socket_bound = true;
 	own = index_of(f, input);
 	compare(shared, none, NOW, "* , - sock");
-	compare(none, back, NOW, "* ");
-	compare(shared, own, NOW, "* , - sock");
+	compare(none, back, NOW, "* , + sock");
+	compare(shared, own, NOW, "* , + sock, - sock");
 }
 
 static void test_hiding(void **state)
@@ -226,7 +234,7 @@ static void test_hiding(void **state)
 	again = index_of(f, index_input(f));
 	compare(old, x, NOW,
 		"* , * config, * devices, - config, - config/a, - config/b, - devices, "
-		"- devices/eth0, - devices/eth0/type, - name, - sock, - state");
+		"- devices/eth0, - devices/eth0/type, - events, - name, - sock, - state");
 	assert_time(x, "config", NOW);
 	assert_time(x, "", NOW);
 	compare(x, again, NOW + 1, "");
@@ -240,7 +248,9 @@ static void test_showing(void **state)
 
 	fake_hide(f, "web1");
 	old = index_of(f, index_input(f));
-	compare(old, x, NOW, "* , * config, * devices, * devices/eth0");
+	compare(old, x, NOW,
+		"* , * config, * devices, * devices/eth0, + config/a, + config/b, "
+		"+ devices/eth0, + devices/eth0/type, + events, + name, + state");
 	assert_time(x, "config/a", NOW);
 	assert_time(x, "devices/eth0/type", NOW);
 	assert_time(x, "state", NOW);
@@ -255,11 +265,11 @@ static void test_directory_times_rise(void **state)
 					     *d = INDEX(f, KEY("a", "4"));
 
 	/* The same moment, then a clock that was set back. */
-	compare(a, b, NOW, "* config, - config/a");
-	compare(b, c, NOW, "* config, - config/a");
+	compare(a, b, NOW, "* config, + config/a, - config/a");
+	compare(b, c, NOW, "* config, + config/a, - config/a");
 	assert_time(c, "config", NOW + 1);
 	assert_time(c, "config/a", NOW);
-	compare(c, d, NOW - 1000, "* config, - config/a");
+	compare(c, d, NOW - 1000, "* config, + config/a, - config/a");
 	assert_time(d, "config", NOW + 2);
 	assert_time(d, "config/a", NOW - 1000);
 }
@@ -278,12 +288,14 @@ static void test_id_that_moves(void **state)
 		INDEX(f, DEVICE(TWIN_A, "k", "1"), DEVICE(TWIN_B, "l", "1"));
 
 	compare(both, one, NOW,
-		"* devices, * devices/" TWIN_A ", - devices/" TWIN_B ", - devices/" TWIN_B
-		"/l, - devices/" TWIN_A ", - devices/" TWIN_A "/k");
+		"* devices, * devices/" TWIN_A ", + devices/" TWIN_A ", + devices/" TWIN_A
+		"/k, - devices/" TWIN_B ", - devices/" TWIN_B "/l, - devices/" TWIN_A
+		", - devices/" TWIN_A "/k");
 	assert_time(one, "devices/" TWIN_A "/k", NOW);
 	compare(one, again, NOW + 1,
-		"* devices, * devices/" TWIN_B ", * devices/" TWIN_A ", - devices/" TWIN_A
-		", - devices/" TWIN_A "/k");
+		"* devices, * devices/" TWIN_B ", * devices/" TWIN_A ", + devices/" TWIN_B
+		", + devices/" TWIN_B "/l, + devices/" TWIN_A ", + devices/" TWIN_A
+		"/k, - devices/" TWIN_A ", - devices/" TWIN_A "/k");
 }
 
 static void test_restored(void **state)
@@ -305,7 +317,10 @@ static void test_restored(void **state)
 		assert_true(x->nodes[i].changed_ns == (int64_t)i + 50);
 	/* Nothing but the instance's directory is known of: all else may be. */
 	assert_int_equal(index_restore(kept, 1, 7, &partial), 0);
-	compare(partial, x, NOW, "* , * config, * devices, * devices/eth0");
+	compare(partial, x, NOW,
+		"* , * config, * devices, * devices/eth0, + config, + config/a, "
+		"+ config/b, + devices, + devices/eth0, + devices/eth0/type, + events, + name, "
+		"+ state");
 	for (size_t i = 0; i < n; i++)
 		buf_finish(&paths[i]);
 }

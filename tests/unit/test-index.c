@@ -17,9 +17,17 @@ static void test_of_a_view(void **state)
 	_cleanup_(index_unrefp) struct index *x = INDEX(
 		f, KEY("user.a", "1"), DEVICE("eth0", "type", "nic"), DEVICE("none", NULL, NULL),
 		TEXT(SOURCE_NAME, "web1\n"), TEXT(SOURCE_DEVICES, ""), SOCKET);
-	static const char *const paths[] = {
-		"",      "config",        "devices",      "name",         "sock",
-		"state", "config/user.a", "devices/eth0", "devices/none", "devices/eth0/type"};
+	static const char *const paths[] = {"",
+					    "config",
+					    "devices",
+					    "events",
+					    "name",
+					    "sock",
+					    "state",
+					    "config/user.a",
+					    "devices/eth0",
+					    "devices/none",
+					    "devices/eth0/type"};
 
 	assert_int_equal(x->n_nodes, ARRAY_SIZE(paths));
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
@@ -395,7 +403,7 @@ static void test_no_memory(void **state)
 		assert_int_equal(f->n_views, 1); /* still the caller's when it failed */
 	}
 	assert_int_equal(r, 0);
-	assert_int_equal(x->n_nodes, 58 + 4);
+	assert_int_equal(x->n_nodes, 58 + 5);
 	ALLOC_WALK(r == -ENOMEM)
 	r = index_restore(kept, ARRAY_SIZE(kept), 1, &restored);
 	assert_int_equal(r, 0);

@@ -30,6 +30,20 @@ static void test_connections(void **state)
 	assert_int_equal(a.n_refused_connections, 1);
 }
 
+static void test_event_listeners(void **state)
+{
+	const struct settings s = {.max_event_listeners = 2};
+	struct account a = {0};
+
+	assert_true(account_listen(&a, &s));
+	assert_true(account_listen(&a, &s));
+	assert_false(account_listen(&a, &s));
+	assert_int_equal(a.n_event_listeners, 2);
+	assert_int_equal(a.n_refused_requests, 1);
+	account_unlisten(&a);
+	assert_true(account_listen(&a, &s));
+}
+
 static unsigned take(struct account *a, const struct settings *s, uint64_t now, unsigned tries)
 {
 	unsigned n = 0;
@@ -133,9 +147,10 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connections),         cmocka_unit_test(test_no_request_limit),
-		cmocka_unit_test(test_burst_is_one_second), cmocka_unit_test(test_refill),
-		cmocka_unit_test(test_small_times),         cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_connections),      cmocka_unit_test(test_event_listeners),
+		cmocka_unit_test(test_no_request_limit), cmocka_unit_test(test_burst_is_one_second),
+		cmocka_unit_test(test_refill),           cmocka_unit_test(test_small_times),
+		cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,10 +256,49 @@ static void test_journal(void **state)
 	assert_non_null(strstr(entry, "MESSAGE_ID="));
 }
 
+static void test_tail(void **state)
+{
+	static struct log_tail tail;
+	_cleanup_(freep) char *written = NULL;
+	char text[LOG_TAIL_LINES * LOG_TAIL_BYTES + 64], longest[2 * LOG_TAIL_BYTES];
+	struct capture c = capture_begin();
+
+	log_init("devlxdfsd", LOG_LEVEL_INFO);
+	log_keep_tail(&tail);
+	log_tail_text(&tail, 3, text, sizeof(text));
+	assert_string_equal(text, "");
+	log_info("first\n");
+	log_debug("not written, not kept");
+	log_tail_text(&tail, 3, text, sizeof(text));
+	assert_string_equal(text, "\"first\\x0a\"");
+	for (int i = 2; i < 10; i++)
+		log_info("line %d", i);
+	log_tail_text(&tail, 3, text, sizeof(text));
+	assert_string_equal(text, "\"line 7\", \"line 8\", \"line 9\"");
+	log_tail_text(&tail, 100, text, sizeof(text));
+	assert_string_equal(text, "\"line 6\", \"line 7\", \"line 8\", \"line 9\"");
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	log_info("%s", longest);
+	log_tail_text(&tail, 1, text, sizeof(text));
+	assert_int_equal(strlen(text), LOG_TAIL_BYTES - 1 + 2);
+	/* Whoever filled it may have meant harm. */
+	memset(&tail, 0xff, sizeof(tail));
+	log_tail_text(&tail, 100, text, sizeof(text));
+	assert_int_equal(strspn(text, "\\xf\", "), strlen(text));
+	memset(&tail, 'y', sizeof(tail));
+	log_tail_text(&tail, 2, text, 10);
+	assert_string_equal(text, "\"yyyyyyyy");
+	log_keep_tail(NULL);
+	written = capture_end(&c);
+	assert_non_null(strstr(written, "line 9"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_tail),
 		cmocka_unit_test(test_errno),
 		cmocka_unit_test(test_no_control_characters),
 		cmocka_unit_test(test_long_entries_are_cut),

@@ -15,6 +15,7 @@
 
 #include "core/lock.h"
 #include "fairness.h"
+#include "journal.h"
 #include "loop.h"
 #include "tree.h"
 
@@ -23,8 +24,10 @@
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	int ours, theirs;       /* the descriptor's two ends */
+	int ours, theirs; /* the descriptor's two ends */
+	struct journal *journal;
 	_Atomic bool is_frozen; /* the clock: then no read seems to have slept */
+	uint64_t gone;          /* a request that the kernel does not know; 0: none */
 	uint32_t held;          /* requests of this instance wait in process(); 0: none */
 	unsigned n_inside;
 	size_t n_processed;
@@ -40,11 +43,26 @@ uint64_t __wrap_now_us(void)
 	return world.is_frozen ? 1 : __real_now_us();
 }
 
+ssize_t __real_write(int fd, const void *bytes, size_t n);
+ssize_t __wrap_write(int fd, const void *bytes, size_t n);
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t n)
+{
+	const struct fuse_out_header *out = bytes;
+
+	if (fd != world.theirs || !world.gone || out->unique != (world.gone | 1))
+		return __real_write(fd, bytes, n);
+	errno = ENOENT;
+	return -1;
+}
+
 static int setup(void **state)
 {
+	_cleanup_(closep) int journal_fd = -1;
 	int pair[2], large = 16 << 20;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ||
+	    journal_make(&journal_fd) < 0 || journal_new(journal_fd, &world.journal) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++)
 		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large)) < 0)
@@ -55,6 +73,7 @@ static int setup(void **state)
 	world.n_refused = 0;
 	world.is_frozen = false;
 	world.held = 0;
+	world.gone = 0;
 	return fcntl(world.ours, F_SETFL, O_NONBLOCK);
 }
 
@@ -62,6 +81,7 @@ static int teardown(void **state)
 {
 	close(world.ours);
 	close(world.theirs);
+	world.journal = journal_free(world.journal);
 	return 0;
 }
 
@@ -107,9 +127,11 @@ static void refused(void *ctx, uint32_t serial)
 	world.n_refused++;
 }
 
-static struct loop *start(unsigned n_threads)
+static struct loop *start_over(unsigned n_threads, bool is_taking_up)
 {
 	const struct loop_options options = {.fuse_fd = world.theirs,
+					     .journal = world.journal,
+					     .is_taking_up = is_taking_up,
 					     .n_threads = n_threads,
 					     .process = process,
 					     .refused = refused,
@@ -118,6 +140,11 @@ static struct loop *start(unsigned n_threads)
 
 	assert_int_equal(loop_new(&options, &l), 0);
 	return l;
+}
+
+static struct loop *start(unsigned n_threads)
+{
+	return start_over(n_threads, false);
 }
 
 static void ask(uint32_t serial, uint32_t opcode, uint64_t unique)
@@ -196,7 +223,7 @@ static void test_all_are_answered(void **state)
 	assert_null(loop_free(l));
 	for (size_t i = 0; i < ARRAY_SIZE(n_answers); i++)
 		assert_int_equal(n_answers[i], 1);
-	assert_int_equal(world.n_processed, 4000 + 1334);
+	assert_int_equal(world.n_processed, 4000 + 1334 + 800); /* and FORGET, INTERRUPT */
 	assert_int_equal(recv(world.ours, NULL, 0, MSG_DONTWAIT), -1);
 	assert_null(loop_free(NULL));
 }
@@ -339,6 +366,49 @@ static void test_end_at_any_moment(void **state)
 	assert_true(n_left > 0); /* else this shows nothing */
 }
 
+/* What a worker has left that died over it. */
+static void leave(unsigned reader, uint32_t opcode, uint64_t unique)
+{
+	const struct fuse_in_header head = {
+		.len = sizeof(head), .opcode = opcode, .unique = unique, .nodeid = tree_id(1, 1)};
+
+	memcpy(journal_reader(world.journal, reader), &head, sizeof(head));
+}
+
+/* The kernel is asked of each whether it waits still; interrupts it sends again itself. */
+static void test_take_up(void **state)
+{
+	unsigned n_asked = 0, n_answered = 0;
+	struct fuse_out_header out;
+	struct loop *l;
+
+	leave(0, FUSE_LOOKUP, 4);
+	leave(1, FUSE_INTERRUPT, 5);
+	leave(2, FUSE_RELEASE, 8);
+	leave(3, FUSE_LOOKUP, 10);
+	world.gone = 10;
+	l = start_over(2, true);
+	while (n_asked + n_answered < 5) {
+		struct pollfd wanted = {.fd = world.ours, .events = POLLIN};
+
+		assert_int_equal(poll(&wanted, 1, -1), 1);
+		assert_int_equal(read(world.ours, &out, sizeof(out)), sizeof(out));
+		if (out.error == -EAGAIN)
+			assert_true(out.unique == (n_asked++ < 2 ? 5 : 9));
+		else
+			assert_true(out.unique == 4 || out.unique == 8);
+		n_answered += out.error == 0;
+	}
+	assert_int_equal(n_answered, 2);
+	loop_free(l);
+	/* Nothing is left to the next one, and it is not served when the kernel sends requests again. */
+	leave(0, FUSE_LOOKUP, 12);
+	loop_free(start(2));
+	loop_free(start_over(2, true));
+	assert_int_equal(world.n_processed, 2);
+	assert_int_equal(recv(world.ours, NULL, 0, MSG_DONTWAIT), -1);
+}
+
 static void test_resend(void **state)
 {
 	struct fuse_out_header out = {0};
@@ -356,9 +426,13 @@ static void test_resend(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_all_are_answered),      TEST(test_limit),
-		TEST(test_neighbour_of_a_writer), TEST(test_end_answers_what_was_read),
-		TEST(test_end_at_any_moment),     TEST(test_resend),
+		TEST(test_all_are_answered),
+		TEST(test_limit),
+		TEST(test_neighbour_of_a_writer),
+		TEST(test_end_answers_what_was_read),
+		TEST(test_end_at_any_moment),
+		TEST(test_take_up),
+		TEST(test_resend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void test_readdir(void **state)
 	SHOW(&a->world->fake, "web1", KEY("a", "1"), SOCKET);
 	top = asks_id(a, "web1");
 	n = read_dir(a, FUSE_READDIR, top, 0, 4096, list);
-	assert_int_equal(n, 6);
+	assert_int_equal(n, 7);
 	assert_string_equal(list[0].name, ".");
 	assert_string_equal(list[1].name, "..");
 	assert_true(list[0].ino == top && list[0].offset == 1 && list[1].offset == 2);

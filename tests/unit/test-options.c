@@ -30,7 +30,7 @@ static void defaults_are_the_builds(void **state)
 	assert_string_equal(o.run_dir, DEVLXDFS_RUN_DIR);
 	assert_int_equal(o.ready_fd, -1);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
-	assert_false(o.worker || o.foreground_worker || o.no_fuse);
+	assert_false(o.worker || o.foreground_worker || o.no_fuse || o.no_resend);
 }
 
 static void values_stand_behind_an_equals_sign_or_a_space(void **state)
@@ -53,6 +53,8 @@ static void flags_take_no_value(void **state)
 
 	assert_int_equal(parse(&o, "--no-fuse", "--foreground-worker"), -1);
 	assert_true(o.no_fuse && o.foreground_worker);
+	assert_int_equal(parse(&o, "--no-resend", NULL), -1);
+	assert_true(o.no_resend && !o.no_fuse);
 	assert_int_equal(parse(&o, "--no-fuse=yes", NULL), 2);
 }
 
@@ -72,8 +74,8 @@ static void misuse_is_status_2(void **state)
 		{"--", NULL},
 		{"", NULL},
 		{"--worker=1,2", NULL},
-		{"--worker=1,2,3,4,5,6,7", NULL},
-		{"--worker=1,x,3,4,5,6", NULL},
+		{"--worker=1,2,3,4,5,6,7,8,9", NULL},
+		{"--worker=1,x,3,4,5,6,7,8", NULL},
 	};
 	struct options o;
 
@@ -83,10 +85,10 @@ static void misuse_is_status_2(void **state)
 
 static void worker_descriptors(void **state)
 {
-	static const int expected[OPTIONS_N_WORKER_FDS] = {4, 5, 6, 70, -1, 9};
+	static const int expected[OPTIONS_N_WORKER_FDS] = {4, 5, 6, 70, -1, 9, 10, 11};
 	struct options o;
 
-	assert_int_equal(parse(&o, "--worker=4,5,6,70,,9", NULL), -1);
+	assert_int_equal(parse(&o, "--worker=4,5,6,70,,9,10,11", NULL), -1);
 	assert_true(o.worker);
 	assert_memory_equal(o.worker_fds, expected, sizeof(expected));
 }

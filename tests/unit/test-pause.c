@@ -26,7 +26,7 @@ static void pauses_grow_while_workers_die_early(void **state)
 {
 	static const uint64_t expected[] = {0,       100000,  200000,  400000, 800000,
 					    1600000, 3200000, 5000000, 5000000};
-	struct pause p = {.max_us = pause_max_us(0)};
+	struct pause p = {.max_us = pause_max_us(0), .short_us = 1000000};
 
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
 		assert_int_equal(pause_next(&p, 999999), expected[i]);
@@ -37,7 +37,7 @@ static void pauses_grow_while_workers_die_early(void **state)
 
 static void a_short_patience_bounds_every_pause(void **state)
 {
-	struct pause p = {.max_us = pause_max_us(1)};
+	struct pause p = {.max_us = pause_max_us(1), .short_us = 1};
 
 	for (size_t i = 0; i < 10; i++)
 		assert_true(pause_next(&p, 0) <= 250000);

@@ -171,7 +171,7 @@ static void test_guest_answers(void **state)
 	assert_answer(s, "POST", "/1.0/ubuntu-pro/token", 403,
 		      "Failed getting an Ubuntu Pro guest token: Guest attachment not allowed\n");
 	assert_answer(s, "GET", "/1.0/ubuntu-pro/token", 501, "Not Implemented\n");
-	assert_answer(s, "GET", "/1.0/events", 404, "Not Found\n");
+	assert_answer(s, "POST", "/1.0/events", 501, "Not Implemented\n");
 	assert_answer(s, "GET", "/2.0", 404, "Not Found\n");
 	assert_answer(s, "GET", "/1.0/", 404, "Not Found\n");
 	assert_answer(s, "GET", "/1.0/config/", 404, "Not Found\n");

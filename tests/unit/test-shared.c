@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "shared.h"
 
@@ -71,11 +72,23 @@ static void test_another_version(void **state)
 	assert_refused(fd);
 	s->init_len = SHARED_INIT_MAX;
 	assert_int_equal(shared_map(fd, &other), 0);
-	assert_int_equal(ftruncate(fd, sizeof(*s) + 1), 0);
-	assert_refused(fd);
-	assert_int_equal(ftruncate(fd, sizeof(*s) - 1), 0);
-	assert_refused(fd);
 	assert_int_equal(shared_map(-1, &other), -EBADF);
+}
+
+/* Whoever maps it would be killed; and what comes shorter is no such memory. */
+static void test_no_shorter(void **state)
+{
+	_cleanup_(closep) int fd = -1, short_fd = memfd_create("short", MFD_CLOEXEC);
+	_cleanup_(shared_freep) struct shared *s = NULL;
+	off_t size = (off_t)shared_size();
+
+	assert_int_equal(shared_new(&fd, &s), 0);
+	assert_int_equal(ftruncate(fd, size - 1), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(fd, 2 * size), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), -1);
+	assert_int_equal(write(short_fd, s, (size_t)size - 1), size - 1);
+	assert_refused(short_fd);
 }
 
 int main(void)
@@ -84,6 +97,7 @@ int main(void)
 		cmocka_unit_test(test_new_and_map),
 		cmocka_unit_test(test_two_are_different),
 		cmocka_unit_test(test_another_version),
+		cmocka_unit_test(test_no_shorter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

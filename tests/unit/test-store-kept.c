@@ -118,9 +118,13 @@ static void test_ready(void **state)
 	assert_int_equal(set_ready(f, "a", &unknown, true), 0);
 	assert_false(is_ready(f, "a", &unknown));
 	assert_int_equal(set_ready(f, "a", &first, true), 0);
+	assert_told(f, "ready a ");
 	assert_true(is_ready(f, "a", &first));
 	assert_int_equal(set_ready(f, "a", &second, false), 0); /* another run's word */
 	assert_true(is_ready(f, "a", &first));
+	assert_told(f, "");
+	assert_int_equal(set_ready(f, "a", &first, true), 0);
+	assert_told(f, "ready a "); /* each time */
 	stop(f);
 	assert_int_equal(start(f), 0);
 	assert_true(is_ready(f, "a", &first));
@@ -171,6 +175,7 @@ static void test_ready_without_disk(void **state)
 	assert_int_equal(rename(volatile_dir, away), 0);
 	write_file(f, "state/volatile", "not a directory");
 	assert_int_equal(set_ready(f, "a", &boot, true), -ENOTDIR);
+	assert_told(f, "");
 	assert_false(is_ready(f, "a", &boot));
 	remove_file(f, "state/volatile");
 	assert_int_equal(set_ready(f, "a", &boot, true), 0);
@@ -230,10 +235,12 @@ static void test_binding(void **state)
 	assert_int_equal(store_unbind(f->store, "a"), -ENOENT);
 	assert_int_equal(store_bind(f->store, "zzz", getpid()), STORE_E_NOT_FOUND);
 	assert_int_equal(store_unbind(f->store, "zzz"), STORE_E_NOT_FOUND);
+	assert_told(f, "");
 	if (!guest_start(&g))
 		skip();
 	name = strrchr(g.path, '/');
 	assert_int_equal(store_bind(f->store, "a", g.pid), 0);
+	assert_told(f, "bound a ");
 	assert_int_equal(registry_binding(f->registry, "a", path, &id), 0);
 	assert_string_equal(path, name);
 	stop(f);
@@ -247,6 +254,7 @@ static void test_binding(void **state)
 	assert_int_equal(load(f, RECORD_INSTANCE, "a"), 0);
 	assert_int_equal(registry_binding(f->registry, "a", path, &id), 0);
 	assert_int_equal(store_unbind(f->store, "a"), 0);
+	assert_told(f, "bound a ");
 	assert_int_equal(registry_binding(f->registry, "a", path, &id), -ENOENT);
 	/* Nor does a binding outlive its cgroup, whatever is made under its name. */
 	assert_int_equal(store_bind(f->store, "a", g.pid), 0);

@@ -403,6 +403,10 @@ static void test_a_version_is_talked_of_once(void **state)
 	assert_true(pread(memory_fd, text, sizeof(text) - 1, 0) > 0);
 	assert_int_equal(count(text, "nobody reads this key"), 1);
 	assert_int_equal(count(text, "expected a string"), 2);
+	assert_told(f, "rejected web1 rejected web1 ");
+	write_file(f, "conf/profiles/p.yaml", "config: {user.x: []}");
+	load(f, RECORD_PROFILE, "p");
+	assert_told(f, "rejected - ");
 }
 
 int main(void)

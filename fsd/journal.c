@@ -9,6 +9,7 @@
 #include "journal.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -89,16 +90,41 @@ static void cross_out(void *request)
 	((volatile struct fuse_in_header *)request)->len = 0;
 }
 
-int journal_make(int *ret_fd)
+static int write_head(int fd)
 {
 	const struct head head = {.magic = MAGIC, .version = VERSION};
-	_cleanup_(closep) int fd = memfd_create("devlxdfs-requests", MFD_CLOEXEC);
 
+	return pwrite(fd, &head, sizeof(head), 0) != sizeof(head) ? -errno : 0;
+}
+
+int journal_make(int *ret_fd)
+{
+	_cleanup_(closep) int fd =
+		memfd_create("devlxdfs-requests", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r;
+
+	/* A worker that made it shorter would end the next one. */
 	if (fd < 0 || ftruncate(fd, (off_t)total_size()) < 0 ||
-	    pwrite(fd, &head, sizeof(head), 0) != sizeof(head))
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
-	*ret_fd = steal_fd(&fd);
-	return 0;
+	r = write_head(fd);
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
+}
+
+/* What is there is of nobody that we know: it goes. Returns 0, -EINVAL when it is not even that size, or -errno. */
+static int wipe(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size != (off_t)total_size())
+		return -EINVAL;
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)total_size()) < 0)
+		return -errno;
+	return write_head(fd);
 }
 
 /* The kernel takes a page that is not there for a failure when the reader is killed meanwhile, and the request with it. */
@@ -148,6 +174,8 @@ int journal_new(int fd, struct journal **ret)
 	pthread_key_t key;
 	int r = journal_check(fd);
 
+	if (r == -EINVAL)
+		r = wipe(fd);
 	if (r < 0)
 		return r;
 	r = -pthread_key_create(&key, NULL);

@@ -30,9 +30,9 @@ struct journal;
 /* Makes the memory. *ret_fd is close-on-exec and the caller's. Returns 0 or -errno. */
 int journal_make(int *ret_fd);
 
-/* Maps what journal_make() made (@fd is borrowed), in the one worker that there is. Returns 0, -EINVAL when it is of another version, or -errno. */
+/* Maps what journal_make() made (@fd is borrowed), in the one worker that there is. What is not of this version goes. Returns 0, -EINVAL when it is none, or -errno. */
 int journal_new(int fd, struct journal **ret);
-/* Whether journal_new() would, while a worker uses it. Returns 0, -EINVAL or -errno. */
+/* Whether journal_new() would go on with what is there, while a worker uses it. Returns 0, -EINVAL or -errno. */
 int journal_check(int fd);
 struct journal *journal_free(struct journal *j); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct journal *, journal_free);

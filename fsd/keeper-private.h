@@ -28,6 +28,8 @@ struct keeper {
 	int fuse_fd, shared_fd;
 	int journal_fd; /* only workers look into it */
 	struct shared *shared;
+	unsigned char fixed
+		[SHARED_FIXED_SIZE]; /* of the shared state: a worker may write there, and not to the next one's harm */
 	struct sockets sockets;
 	struct poker poker;
 	int poke_fds[2]; /* the worker's end and the poker's, kept for the next of each */

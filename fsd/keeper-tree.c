@@ -101,6 +101,7 @@ int keeper_open_tree(struct keeper *k)
 	heed_timeout(k);
 	if (take_up_tree(k)) {
 		k->shared->is_resend_off = k->options->no_resend;
+		memcpy(k->fixed, k->shared, sizeof(k->fixed));
 		fdstore_finish(&k->store);
 		return 0;
 	}
@@ -119,7 +120,9 @@ int keeper_open_tree(struct keeper *k)
 	}
 	k->shared->is_resend_off = k->options->no_resend;
 	r = mount_tree(k->tree_path, k->shared, &k->fuse_fd);
-	if (r == 0)
+	if (r == 0) {
+		memcpy(k->fixed, k->shared, sizeof(k->fixed));
 		keep_tree(k);
+	}
 	return r;
 }

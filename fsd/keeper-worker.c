@@ -56,8 +56,11 @@ static int start_worker(struct keeper *k)
 
 	k->n_unanswered = 0;
 	k->served_us = 0;
-	if (k->shared)
+	if (k->shared) {
+		memcpy(k->shared, k->fixed, sizeof(k->fixed));
+		k->shared->poker_pid = k->poker.pid;
 		k->shared->log_tail.n = 0;
+	}
 	sockets_show(&k->sockets);
 	r = spawn_worker(&spawn, &k->pid_fd, &k->channel_fd);
 	if (r < 0)

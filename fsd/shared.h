@@ -3,11 +3,12 @@
 /*
  * The shared state: what outlives a worker, in memory that keeper, worker, helper and poker map
  *
- * One memfd, made with the mount and as old as it. The keeper writes the first part before any
+ * One memfd, made with the mount and as old as it. The keeper writes the first part before each
  * worker starts; what changes later is atomic, or says who writes it.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -56,6 +57,9 @@ struct shared {
 	struct shared_listener
 		listeners[SHARED_LISTENERS_MAX]; /* sockets of one instance each; the keeper's */
 };
+
+/* How much of its beginning is fixed with the mount. */
+#define SHARED_FIXED_SIZE offsetof(struct shared, last_serial)
 
 /* Bytes of it, whole pages; what the memory has behind is the log of events (core/eventlog.h). */
 size_t shared_size(void);

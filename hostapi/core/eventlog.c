@@ -8,8 +8,10 @@
 #include "core/eventlog.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,25 +89,41 @@ static void keep_order(void)
 static int find_head(int fd, size_t offset, uint32_t *ret_window)
 {
 	struct head head;
+	struct stat st;
 	ssize_t n = pread(fd, &head, sizeof(head), (off_t)offset);
 
-	if (n < 0)
+	if (n < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (n == 0)
 		return 1;
 	if (n != sizeof(head) || head.magic != MAGIC || head.version != VERSION ||
-	    head.window < EVENTLOG_WINDOW_MIN || head.window % PAGE != 0)
+	    head.window < EVENTLOG_WINDOW_MIN || head.window % PAGE != 0 ||
+	    offset + total_size(head.window) > (size_t)st.st_size ||
+	    head.n_slots > EVENTLOG_SLOTS_MAX)
 		return -EINVAL;
 	*ret_window = head.window;
 	return 0;
 }
 
+/* The file ends there. Returns 1: there is nothing, or -errno. */
+static int wipe(int fd, size_t offset)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					    (off_t)offset, st.st_size - (off_t)offset) < 0)
+		return -errno;
+	return 1;
+}
+
 static int lay_out(int fd, size_t offset, uint32_t window)
 {
 	const struct head head = {.magic = MAGIC, .version = VERSION, .window = window};
+	off_t size = (off_t)(offset + total_size(window));
+	struct stat st;
 
-	if (pwrite(fd, &head, sizeof(head), (off_t)offset) != sizeof(head) ||
-	    ftruncate(fd, (off_t)(offset + total_size(window))) < 0)
+	if (pwrite(fd, &head, sizeof(head), (off_t)offset) != sizeof(head) || fstat(fd, &st) < 0 ||
+	    (st.st_size < size && ftruncate(fd, size) < 0))
 		return -errno;
 	return 0;
 }
@@ -173,11 +191,23 @@ static void mend(struct eventlog_slot *s)
 	s->is_changing = 0;
 }
 
+/* Whether what says where things are can be true: whoever wrote it may have been somebody else's. Contents are text whatever they are. */
+static bool is_sound(const struct eventlog *e, const struct eventlog_slot *s)
+{
+	return memchr(s->name, '\0', sizeof(s->name)) && s->window == e->head->window &&
+	       s->tail <= s->end && s->end - s->tail <= s->window && s->end <= INT64_MAX &&
+	       s->base <= s->end && s->tail_n <= s->end_n && s->end_n <= INT64_MAX &&
+	       s->n_readers <= EVENTLOG_READERS_MAX && s->first_free <= EVENTLOG_READERS_MAX;
+}
+
 static void mend_all(struct eventlog *e)
 {
-	for (struct eventlog_slot *s = NULL; (s = eventlog_next(e, s));)
-		if (s->is_changing)
+	for (struct eventlog_slot *s = NULL; (s = eventlog_next(e, s));) {
+		if (!is_sound(e, s))
+			eventlog_remove(e, s);
+		else if (s->is_changing || s->base < s->tail)
 			mend(s);
+	}
 }
 
 int eventlog_check(int fd, size_t offset)
@@ -203,6 +233,8 @@ int eventlog_new(int fd, size_t offset, uint32_t window, struct eventlog **ret)
 		return -errno;
 	window = (uint32_t)round_up(window < EVENTLOG_WINDOW_MIN ? EVENTLOG_WINDOW_MIN : window);
 	r = find_head(fd, offset, &window);
+	if (r == -EINVAL)
+		r = wipe(fd, offset);
 	if (r > 0)
 		r = lay_out(fd, offset, window);
 	if (r < 0)
@@ -510,7 +542,8 @@ static size_t read_gap(struct eventlog_reader *r, uint64_t offset, char *bytes, 
 {
 	char text[GAP_MAX];
 	size_t len = make_gap(r, text), from = (size_t)(offset - r->gap_at);
-	size_t n = size < len - from ? size : len - from;
+	size_t left = from < len ? len - from : 0;
+	size_t n = size < left ? size : left;
 
 	memcpy(bytes, text + from, n);
 	r->next = offset + n;

@@ -55,7 +55,8 @@ struct eventlog_reader {
 
 /*
  * Maps @fd (borrowed) from @offset, whole pages, on; laid out with @window bytes a slot if it ends there. -1: memory of its own. Slots that
- * have a name are kept, and the window they have. Nobody else uses it: what a dead process left halfway is mended. Returns 0, -EINVAL when it is laid out in another way, or -errno.
+ * have a name are kept, and the window they have. Nobody else uses it: what a dead process left halfway is mended, and what cannot be is
+ * forgotten. Returns 0 or -errno.
  */
 int eventlog_new(int fd, size_t offset, uint32_t window, struct eventlog **ret);
 /* Whether eventlog_new() would go on with what is there, which another process may be using. Returns 0, -EINVAL or -errno. */

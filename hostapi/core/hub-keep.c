@@ -202,36 +202,38 @@ static void forget_others(struct hub *h, const struct published_view *v, struct 
 	}
 }
 
-static int view(struct hub *h, struct published_view **ret)
+static int take_up(struct taking_up *t)
 {
-	int r = published_view(h->published, ret);
+	_cleanup_(published_view_freep) struct published_view *v = NULL;
+	int r = published_view(t->hub->published, &v);
 
-	if (r != -EINVAL)
-		return r;
-	log_trouble(h, "an instance", r);
-	published_clear(h->published);
-	return published_view(h->published, ret);
+	t->view = v;
+	if (r == 0)
+		r = take_up_kept(t);
+	if (r == 0)
+		r = take_up_all(t);
+	if (r == 0)
+		forget_others(t->hub, v, t->registry);
+	return r;
 }
 
 int hub_take_up(struct hub *h, struct registry *registry,
 		void (*before)(void *ctx, struct snapshot *s), void *ctx)
 {
-	_cleanup_(published_view_freep) struct published_view *v = NULL;
 	struct taking_up t = {h, registry, NULL, before, ctx};
 	LOCK_HOLD(&h->changing);
 	int r;
 
 	if (!h->published)
 		return 0;
-	r = view(h, &v);
-	t.view = v;
+	r = take_up(&t);
+	if (r == -EINVAL) {
+		/* It cannot be read: what is in force now is what was published. */
+		log_trouble(h, "an instance", r);
+		published_clear(h->published);
+		r = take_up(&t);
+	}
 	if (r == 0)
-		r = take_up_kept(&t);
-	if (r == 0)
-		r = take_up_all(&t);
-	if (r < 0)
-		return r;
-	forget_others(h, v, registry);
-	hub_tidy(h);
-	return 0;
+		hub_tidy(h);
+	return r;
 }

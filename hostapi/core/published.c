@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "core/published-private.h"
 #include "core/record.h"
@@ -57,9 +58,10 @@ void published_clear(struct published *j)
 	give_back(j, start, j->head->end);
 }
 
-static void check_head(struct published_head *h)
+/* What it says must be there: whoever wrote it may have been somebody else's. */
+static void check_head(struct published_head *h, uint64_t size)
 {
-	if (h->magic == MAGIC && h->version == VERSION && h->start <= h->end)
+	if (h->magic == MAGIC && h->version == VERSION && h->start <= h->end && h->end <= size)
 		return;
 	h->magic = 0;
 	keep_order();
@@ -72,19 +74,20 @@ static void check_head(struct published_head *h)
 int published_new(int fd, size_t offset, struct published **ret)
 {
 	_cleanup_(published_freep) struct published *j = calloc(1, sizeof(*j));
+	struct stat st;
 	void *at;
 
 	if (!j)
 		return -ENOMEM;
 	j->fd = fd;
 	j->offset = (off_t)offset;
-	if (fallocate(fd, 0, j->offset, PAGE) < 0)
+	if (fallocate(fd, 0, j->offset, PAGE) < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, j->offset);
 	if (at == MAP_FAILED)
 		return -errno;
 	j->head = at;
-	check_head(j->head);
+	check_head(j->head, (uint64_t)(st.st_size - j->offset - PAGE));
 	*ret = steal_ptr(&j);
 	return 0;
 }

@@ -68,11 +68,11 @@ def descriptors_of(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def memfd_of(pid):
-    """The path by which its memory file may be opened."""
+def memfd_of(pid, name="devlxdfs"):
+    """The path by which its memory file of that name may be opened."""
     for fd in os.listdir(f"/proc/{pid}/fd"):
         path = f"/proc/{pid}/fd/{fd}"
-        if os.readlink(path).startswith("/memfd:devlxdfs "):
+        if os.readlink(path).startswith(f"/memfd:{name} "):
             return path
     raise AssertionError(f"{pid} has no memory file")
 

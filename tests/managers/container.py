@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What containers of all managers have in common: how tests start them, and look in."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -109,6 +110,7 @@ class Container(Commands):
         assert child.stdout.readline() == b"ready\n", child.wait()
 
     def _kill_first(self, child):
-        os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            os.kill(self.pid, signal.SIGKILL)
         child.wait(60)
         child.stdout.close()

@@ -2,6 +2,7 @@
 """Plain LXC, as root: lxc-start, lxc-attach, lxc-stop."""
 
 import os
+import subprocess
 
 from container import FOREVER, Container, call
 from guest import PATH
@@ -49,7 +50,9 @@ class Lxc(Container):
         self.pid = int(call(self.command("info", "-p", "-H")))
 
     def stop(self):
-        call(self.command("stop", "-k"))
+        # It may have ended by itself.
+        subprocess.run(self.command("stop", "-k"), capture_output=True, timeout=60)
+        call(self.command("wait", "-s", "STOPPED", "-t", "60"))
 
     def enter(self):
         return self.command("attach", "--clear-env", "--set-var", f"PATH={PATH}", "--")

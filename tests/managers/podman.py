@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from container import FOREVER, Container, call
+from daemon import wait_until
 from lab import FIRST_MAPPED_ID, N_MAPPED_IDS, USER, USER_ID
 
 
@@ -63,7 +64,12 @@ class Podman(Container):
 
     def stop(self):
         self.call("stop", "-t", "0", self.id)
-        self.call("rm", self.id)
+        # What podman has do the cleaning up may be at it.
+        wait_until(self._remove, "podman rm")
+
+    def _remove(self):
+        return subprocess.run(self.command("rm", self.id), env=self.environment(), cwd="/",
+                              capture_output=True).returncode == 0
 
     def enter(self):
         if (self.kind, self.way) == ("rootless", "attach"):

@@ -66,16 +66,15 @@ static int store(const struct hook *h, const char *name, json_t *record, struct 
 	return r < 0 ? r : EDIT_E_EXISTS;
 }
 
-/* Makes the record if there is none. */
-static void make_record(const struct hook *h, const struct hook_lxc *told)
+/* Makes the record if there is none. @r is what reading the configuration came to. */
+static void make_record(const struct hook *h, const struct hook_lxc *told,
+			const struct lxcconf *config, int r)
 {
-	_cleanup_(lxcconf_finish) struct lxcconf config = {0};
 	_cleanup_(buf_finish) struct buf error = {0};
 	json_auto_t *record = NULL;
-	int r = told->config_file ? lxcconf_load(&config, told->config_file) : -ENOENT;
 
 	if (r == 0) {
-		record = lxcconf_record(&config, told->name);
+		record = lxcconf_record(config, told->name);
 		r = record ? store(h, told->name, record, &error) : -EILSEQ;
 	}
 	if (r == 0) {
@@ -101,8 +100,18 @@ static void say_no_name(const char *name)
 static void start_host(const struct hook *h, const struct hook_lxc *told)
 {
 	struct attachment a = {.instance = told->name, .may_wait = true};
+	_cleanup_(lxcconf_finish) struct lxcconf config = {0};
+	int r = told->config_file ? lxcconf_load(&config, told->config_file) : -ENOENT;
 	uint64_t pid;
 
+	if (config.is_of_lxd)
+		return;
+	if (!text_is_name(told->name)) {
+		say_no_name(told->name);
+		return;
+	}
+	if (!hook_may_attach(told->name))
+		return;
 	if (!told->pid || text_to_u64(told->pid, 1, INT_MAX, &pid) < 0) {
 		log_full(LOG_LEVEL_ERROR, LOG_EVENT_NONE, told->name,
 			 "LXC does not say which process it is; the container has no /dev/lxd");
@@ -110,25 +119,19 @@ static void start_host(const struct hook *h, const struct hook_lxc *told)
 	}
 	a.pid = (pid_t)pid;
 	if (wants_records(h))
-		make_record(h, told);
+		make_record(h, told, &config, r);
 	hook_attach(h, &a, "lxc");
 }
 
 void hook_lxc(const struct hook *h, void *arg)
 {
 	const struct hook_lxc *told = arg;
-	bool starts = told->type && streq(told->type, "start-host");
 
-	if (!told->name || !told->type || (!starts && !streq(told->type, "post-stop")))
+	if (told->name && told->type && streq(told->type, "start-host"))
+		start_host(h, told);
+	else if (told->name && told->type && streq(told->type, "post-stop"))
+		attach_ended(h->run_dir, told->name);
+	else
 		log_error("not called as lxc.hook.start-host or lxc.hook.post-stop; see "
 			  "devlxdfs(1)");
-	else if (!text_is_name(told->name)) {
-		if (starts)
-			say_no_name(told->name);
-	} else if (!starts) {
-		if (geteuid() == 0)
-			attach_ended(h->run_dir, told->name);
-	} else if (hook_may_attach(told->name)) {
-		start_host(h, told);
-	}
 }

@@ -38,6 +38,7 @@ void lxcconf_finish(struct lxcconf *c)
 {
 	forget_nics(c);
 	free(steal_ptr(&c->hostname));
+	c->is_of_lxd = false;
 }
 
 /* The NIC with that number, made if it is missing; NULL: too many. */
@@ -138,6 +139,8 @@ static int read_line(struct lxcconf *c, char *line,
 		return include(c, value, arg);
 	if (streq(key, "lxc.net") && !*value)
 		forget_nics(c);
+	if (text_has_prefix(key, "lxc.hook.") && strstr(value, "/exe callhook "))
+		c->is_of_lxd = true;
 	if (text_has_prefix(key, "lxc.net."))
 		return set_nic(c, key + strlen("lxc.net."), value);
 	return 0;

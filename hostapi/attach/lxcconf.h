@@ -7,6 +7,7 @@
  * it runs a hook, because its monitor waits for that.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -23,6 +24,8 @@ struct lxcconf {
 	char *hostname;
 	struct lxcconf_nic nics[LXCCONF_NICS_MAX]; /* in the order of their numbers */
 	size_t n_nics;
+	/* LXD or Incus made it, by whose hooks it is known. They serve /dev/lxd themselves, but read LXC's drop-ins, too. */
+	bool is_of_lxd;
 };
 
 /* Frees what *c holds and zeroes it; may be zeroed. */

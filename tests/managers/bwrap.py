@@ -13,10 +13,9 @@ class Bwrap(Container):
     KINDS = ("privileged", "user")
     HAS_CGROUP = False
 
-    def __init__(self, lab, name, kind="privileged", options=()):
-        super().__init__(lab, name, kind)
-        self.options = list(options)
-        self.root = lab.root()
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.root = self.lab.root()
 
     @property
     def root_uid(self):

@@ -13,12 +13,12 @@ from podman import Podman
 MANAGERS = (Lxc, Podman, Docker, Nspawn, Bwrap)
 
 
-def kinds(ways=None):
-    """(manager, kind, way), all there are; those of one kind are run by one process, which has its manager up."""
+def kinds(ways=()):
+    """(manager, kind, way), all there are, or those of these ways; those of one kind are run by one process, which has its manager up."""
     for manager in MANAGERS:
         for kind in manager.KINDS:
             name = f"{manager.__name__.lower()}-{kind}"
-            for way in ways or manager.WAYS:
+            for way in (way for way in manager.WAYS if not ways or way in ways):
                 yield pytest.param((manager, kind, way), id=f"{name}-{way}",
                                    marks=pytest.mark.xdist_group(name))
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What containers of all managers have in common: how tests start them, and look in."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -31,14 +32,16 @@ class Container(Commands):
     """A subclass has start() and stop(), which may be done again, and says how to enter it."""
 
     KINDS = ("privileged", "mapped")
-    WAYS = ("mount",)  # of recognising it, which need neither hook nor attach
+    WAYS = ("mount", "attach")  # of recognising it; all but attach have a mount when it starts
     HAS_CGROUP = True  # one of its own
 
-    def __init__(self, lab, name, kind="privileged"):
+    def __init__(self, lab, name, kind="privileged", way=None, options=()):
         self.lab = lab
         self.name = name  # of the instance
         self.id = f"{lab.prefix}-{name}"  # as the manager has it; nobody else's
         self.kind = kind
+        self.way = way or self.WAYS[0]
+        self.options = list(options)  # more of what the manager is told when it starts it
         self.children = []
         self.mounts = []  # of its next start: (source, target)
         self.is_up = False
@@ -48,8 +51,12 @@ class Container(Commands):
         """Its root, as the host numbers it."""
         return 0 if self.kind == "privileged" else FIRST_MAPPED_ID
 
-    def record(self, way):
+    def record(self):
         """Members of a record by which it is recognised."""
+        if self.way == "attach":
+            return {}
+        if self.way == "cgroup":
+            return {"match": {"cgroup": self.cgroup_path()}}
         return {"match": {"mount": True}, "root": {"uid": self.root_uid, "gid": self.root_uid}}
 
     def up(self):
@@ -103,6 +110,7 @@ class Container(Commands):
         assert child.stdout.readline() == b"ready\n", child.wait()
 
     def _kill_first(self, child):
-        os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            os.kill(self.pid, signal.SIGKILL)
         child.wait(60)
         child.stdout.close()

@@ -68,22 +68,20 @@ def dockerd(lab, kind):
 
 
 class Docker(Container):
-    WAYS = ("cgroup", "mount")
+    WAYS = ("cgroup", "mount", "attach")
 
-    def __init__(self, lab, name, kind="privileged", options=()):
-        super().__init__(lab, name, kind)
-        self.dockerd = dockerd(lab, kind)
-        self.options = list(options)  # of `docker run`
-        self.parent = f"/{lab.prefix}-docker-{name}"
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.dockerd = dockerd(self.lab, self.kind)
 
-    def record(self, way):
-        return {"match": {"cgroup": self.parent}} if way == "cgroup" else super().record(way)
+    def cgroup_path(self):
+        return f"/{self.lab.prefix}-docker-{self.name}"
 
     def call(self, *args):
         return call(self.dockerd.command(*args))
 
     def start(self):
-        options = ["--name", self.id, "--network", "none", "--cgroup-parent", self.parent,
+        options = ["--name", self.id, "--network", "none", "--cgroup-parent", self.cgroup_path(),
                    *self.options]
         for source, target in self.mounts:
             options += ["-v", f"{source}:{target}"]

@@ -2,6 +2,7 @@
 """Plain LXC, as root: lxc-start, lxc-attach, lxc-stop."""
 
 import os
+import subprocess
 
 from container import FOREVER, Container, call
 from guest import PATH
@@ -9,19 +10,18 @@ from lab import FIRST_MAPPED_ID, N_MAPPED_IDS
 
 
 class Lxc(Container):
-    WAYS = ("cgroup",)
+    WAYS = ("cgroup", "attach")
 
-    def __init__(self, lab, name, kind="privileged", config=()):
-        super().__init__(lab, name, kind)
-        self.config = list(config)  # more lines
-        self.root = lab.root(self.root_uid)
-        os.makedirs(lab.path("lxc", self.id))
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.root = self.lab.root(self.root_uid)
+        os.makedirs(self.lab.path("lxc", self.id), exist_ok=True)
 
     def command(self, name, *args):
         return [f"lxc-{name}", "-P", self.lab.path("lxc"), "-n", self.id, *args]
 
-    def record(self, way):
-        return {"match": {"cgroup": f"/lxc.payload.{self.id}"}}
+    def cgroup_path(self):
+        return f"/lxc.payload.{self.id}"
 
     def config_lines(self):
         yield "lxc.include = /usr/share/lxc/config/common.conf"
@@ -35,7 +35,7 @@ class Lxc(Container):
         yield f"lxc.init.cmd = /bin/{' '.join(FOREVER)}"
         for source, target in self.mounts:
             yield f"lxc.mount.entry = {source} {target.lstrip('/')} none bind,create=dir 0 0"
-        yield from self.config
+        yield from self.options
 
     def start(self):
         with open(self.lab.path("lxc", self.id, "config"), "w") as config:
@@ -50,7 +50,9 @@ class Lxc(Container):
         self.pid = int(call(self.command("info", "-p", "-H")))
 
     def stop(self):
-        call(self.command("stop", "-k"))
+        # It may have ended by itself.
+        subprocess.run(self.command("stop", "-k"), capture_output=True, timeout=60)
+        call(self.command("wait", "-s", "STOPPED", "-t", "60"))
 
     def enter(self):
         return self.command("attach", "--clear-env", "--set-var", f"PATH={PATH}", "--")

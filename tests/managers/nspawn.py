@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""systemd-nspawn without systemd: --keep-unit, in a cgroup that is made as a unit's would be, or in none."""
+"""systemd-nspawn without systemd, with --keep-unit: in a cgroup as its unit would have, or in that of who starts it.
+
+It divides the cgroup that it finds itself in into supervisor/ and payload/; containers that one shell starts share them.
+"""
 
 import subprocess
 
@@ -9,23 +12,24 @@ from guest import Cgroup
 from lab import FIRST_MAPPED_ID, N_MAPPED_IDS
 
 
+# Where nspawn has enabled controllers for children, only those may have processes.
+ENTER_UNIT = '''{ echo 0 >"$0/cgroup.procs"; } 2>/dev/null || echo 0 >"$0/supervisor/cgroup.procs"
+exec "$@"'''
+
+
 class Nspawn(Container):
-    WAYS = ("cgroup", "mount")
+    WAYS = ("cgroup", "mount", "attach")
 
-    def __init__(self, lab, name, kind="privileged", options=(), in_unit=True):
-        super().__init__(lab, name, kind)
-        self.options = list(options)
-        self.root = lab.root(self.root_uid)
-        self.unit = Cgroup(f"/{self.id}.service") if in_unit else None
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.root = self.lab.root(self.root_uid)
+        self.unit = Cgroup(f"/{self.id}.service" if self.way == "cgroup" else f"/{self.lab.prefix}-shell")
 
-    def record(self, way):
-        # In a unit, nspawn itself is in supervisor/, the guest in payload/.
-        return {"match": {"cgroup": f"{self.unit.path}/payload"}} if way == "cgroup" \
-            else super().record(way)
+    def cgroup_path(self):
+        return f"{self.unit.path}/payload"
 
     def start(self):
-        procs = self.unit.procs if self.unit else "/dev/null"
-        words = ["/bin/sh", "-c", 'echo 0 >"$0"; exec "$@"', procs, "systemd-nspawn", "--quiet",
+        words = ["/bin/sh", "-c", ENTER_UNIT, self.unit.dir, "systemd-nspawn", "--quiet",
                  "--register=no", "--keep-unit", "--as-pid2", "--console=pipe", "--private-network",
                  "-D", self.root, "-M", self.name, *self.options]
         if self.kind == "mapped":
@@ -44,5 +48,5 @@ class Nspawn(Container):
 
     def close(self):
         super().close()
-        if self.unit:
+        if self.way == "cgroup":
             self.unit.remove()

@@ -15,23 +15,35 @@ class Pair(contextlib.ExitStack):
         super().__init__()
         self.way = way
         self.daemon = Daemon(BUILD, directory)
+        with contextlib.ExitStack() as undo:
+            undo.push(self)
+            self._start(lab, manager, kind)
+            undo.pop_all()
+
+    def _start(self, lab, manager, kind):
         self.callback(self._stop)
         self.daemon.start()
         self.one, self.two = (self._make(lab, manager, kind, name) for name in ("web1", "web2"))
         # Where one could look for what is the other's, if it were given it.
         self.one.mounts.append((self.daemon.tree("web2"), "/dev/other"))
         for container in self.one, self.two:
-            container.up()
+            self.up(container)
 
     def _make(self, lab, manager, kind, name):
-        container = manager(lab, name, kind)
+        container = manager(lab, name, kind, self.way)
         self.callback(container.close)
         self.record(container, {"user.role": f"role of {name}"})
-        container.mounts.append((self.daemon.tree(name), "/dev/lxd"))
+        if self.way != "attach":
+            container.mounts.append((self.daemon.tree(name), "/dev/lxd"))
         return container
 
+    def up(self, container):
+        container.up()
+        if self.way == "attach":
+            self.daemon.ctl("attach", container.name, "--pid", str(container.pid))
+
     def record(self, container, config):
-        record = {"name": container.name, "config": config, **container.record(self.way)}
+        record = {"name": container.name, "config": config, **container.record()}
         self.daemon.ctl("apply", "-", input=json.dumps(record))
 
     def listed(self, name):

@@ -5,19 +5,19 @@ import os
 import subprocess
 
 from container import FOREVER, Container, call
+from daemon import wait_until
 from lab import FIRST_MAPPED_ID, N_MAPPED_IDS, USER, USER_ID
 
 
 class Podman(Container):
     KINDS = ("privileged", "mapped", "rootless")
 
-    def __init__(self, lab, name, kind="privileged", options=()):
-        super().__init__(lab, name, kind)
-        self.options = list(options)  # of `podman run`
-        self.owner = "rootless" if kind == "rootless" else "root"
-        self.home = lab.path(f"podman-{self.owner}")
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.owner = "rootless" if self.kind == "rootless" else "root"
+        self.home = self.lab.path(f"podman-{self.owner}")
         # Podman wants a short name; /run is this session's own.
-        self.run_dir = f"/run/{lab.prefix}-{self.owner}"
+        self.run_dir = f"/run/{self.lab.prefix}-{self.owner}"
         if not os.path.isdir(self.home):
             self._make_home()
 
@@ -64,7 +64,15 @@ class Podman(Container):
 
     def stop(self):
         self.call("stop", "-t", "0", self.id)
-        self.call("rm", self.id)
+        # What podman has do the cleaning up may be at it.
+        wait_until(self._remove, "podman rm")
+
+    def _remove(self):
+        return subprocess.run(self.command("rm", self.id), env=self.environment(), cwd="/",
+                              capture_output=True).returncode == 0
 
     def enter(self):
+        if (self.kind, self.way) == ("rootless", "attach"):
+            # What `podman exec` starts without root stays in the cgroup that podman was called in.
+            return super().enter()
         return self.command("exec", "-i", self.id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a guest sees and does, in containers that were started as people start them, with a mount and a record."""
+"""What a guest sees and does, in containers that were started as people start them: with a mount and a record, or attached when they run."""
 
 import json
 
@@ -77,7 +77,7 @@ def test_restart(pair):
     """Ready is of one run, where a run can be told from the next one."""
     pair.one.run(["sh", "-c", "echo Ready > /dev/lxd/state"])
     pair.one.down()
-    pair.one.up()
+    pair.up(pair.one)
     assert pair.one.cat("config/user.role") == "role of web1"
     assert pair.one.cat("state") == ("Ready\n" if pair.way == "mount" else "Started\n")
     assert pair.one.curl("/1.0/config/user.role") == (200, "role of web1")

@@ -110,14 +110,14 @@ static void start_host(const struct hook *h, const struct hook_lxc *told)
 		say_no_name(told->name);
 		return;
 	}
-	if (!hook_may_attach(told->name))
-		return;
 	if (!told->pid || text_to_u64(told->pid, 1, INT_MAX, &pid) < 0) {
 		log_full(LOG_LEVEL_ERROR, LOG_EVENT_NONE, told->name,
 			 "LXC does not say which process it is; the container has no /dev/lxd");
 		return;
 	}
 	a.pid = (pid_t)pid;
+	if (!hook_may_attach(&a))
+		return;
 	if (wants_records(h))
 		make_record(h, told, &config, r);
 	hook_attach(h, &a, "lxc");

@@ -117,7 +117,7 @@ static void attach(const struct hook *h, const struct oci_state *state,
 	_cleanup_(buf_finish) struct buf root = {0};
 	struct attachment a = {.instance = instance, .pid = state->pid, .may_wait = true};
 
-	if (!hook_may_attach(instance))
+	if (!hook_may_attach(&a))
 		return;
 	if (root_of(state, config, &root) < 0) {
 		log_error("out of memory");

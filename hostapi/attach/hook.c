@@ -69,16 +69,17 @@ void hook_run(const struct hook *h, void (*work)(const struct hook *h, void *arg
 		await(pid);
 }
 
-bool hook_may_attach(const char *instance)
+bool hook_may_attach(const struct attachment *a)
 {
 	struct stat st;
 
 	/* Root of a user namespace that an unprivileged user made sees that /proc is not its own. */
 	if (geteuid() == 0 && stat("/proc", &st) == 0 && st.st_uid == 0)
 		return true;
-	log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance,
+	log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, a->instance,
 		 "only root can attach, and the container was started by another user; as root: "
-		 "devlxdfs attach NAME --pid PID");
+		 "devlxdfs attach %s --pid %d",
+		 a->instance, a->pid);
 	return false;
 }
 

@@ -17,7 +17,7 @@ struct hook {
 void hook_run(const struct hook *h, void (*work)(const struct hook *h, void *arg), void *arg);
 
 /* Whether this process is root on the host, and so may attach. Says in the log that it is not. */
-bool hook_may_attach(const char *instance);
+bool hook_may_attach(const struct attachment *a);
 
 /*
  * Attaches, now or when daemon and record are there. @manager is the option of `devlxdfs create` that makes

@@ -8,10 +8,11 @@ import subprocess
 
 import pytest
 
+import hooked
 from daemon import children_of, wait_until
 from guest import cgroup2_root
 from here import BUILD
-from journal import Journal
+from hooked import attached, mounts, serves, state_of
 from lab import USER
 from lxc import Lxc
 
@@ -19,15 +20,8 @@ KINDS = pytest.mark.parametrize("kind", Lxc.KINDS)
 DROP_INS = "/usr/share/lxc/config/common.conf.d"
 
 
-@pytest.fixture
-def journal(lab):
-    journal = Journal()
-    yield journal
-    journal.close()
-
-
 def hook_command(daemon):
-    return " ".join([f"{BUILD}/hostapi/ctl/devlxdfs", *daemon._dir_options(), "hook lxc"])
+    return " ".join([*hooked.command(daemon), "hook lxc"])
 
 
 @pytest.fixture
@@ -45,26 +39,6 @@ def new_lxc(lab):
         container.close()
 
 
-def state_of(daemon, container):
-    return next(item["state"] for item in json.loads(daemon.ctl("list", "-f", "json"))
-                if item["name"] == container.id)
-
-
-def attached(daemon):
-    """The names in the ledger."""
-    directory = os.path.join(daemon.dirs["run"], "attached")
-    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-
-
-def mounts():
-    with open("/proc/self/mountinfo") as lines:
-        return sorted(line.split(" ", 2)[2] for line in lines)
-
-
-def serves(container, value):
-    return container.cat("config/user.role") == value
-
-
 @KINDS
 @pytest.mark.parametrize("version", [0, 1])
 def test_served(daemon, journal, new_lxc, kind, version):
@@ -76,11 +50,11 @@ def test_served(daemon, journal, new_lxc, kind, version):
     assert container.curl("/1.0/config/user.role") == (200, "front")
     owner = container.run(["ls", "-ln", "/dev/lxd/config/user.role"]).stdout.split()[2:4]
     assert owner == ["0", "0"]
-    assert state_of(daemon, container) == "RUNNING"
+    assert state_of(daemon, container.id) == "RUNNING"
     cgroup = cgroup2_root() + container.cgroup_path()
     container.down()
     assert journal.messages() == []
-    assert state_of(daemon, container) == "STOPPED"
+    assert state_of(daemon, container.id) == "STOPPED"
     assert attached(daemon) == [] and mounts() == before and not os.path.exists(cgroup)
 
 

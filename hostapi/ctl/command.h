@@ -44,6 +44,7 @@ struct command {
 	enum record_kind kind;            /* for handlers that instances and profiles share */
 	int (*run)(const struct call *c); /* returns an exit status, having said why */
 	bool hidden;                      /* not in help and completions */
+	bool is_verbatim; /* what follows is somebody else's: operands all of it, but for --help at its front */
 };
 
 #define COMMAND_MANY ((size_t)-1)

@@ -5,6 +5,7 @@ import pytest
 
 from bwrap import Bwrap
 from docker import Docker
+from journal import Journal
 from lab import Lab
 from lxc import Lxc
 from nspawn import Nspawn
@@ -32,3 +33,11 @@ def pytest_configure(config):
 def lab(private_mounts, tmp_path_factory):
     with Lab(str(tmp_path_factory.mktemp("lab"))) as lab:
         yield lab
+
+
+@pytest.fixture
+def journal(lab):
+    """What is logged at the journal's socket, in this session's own /run."""
+    journal = Journal()
+    yield journal
+    journal.close()

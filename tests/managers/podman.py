@@ -10,6 +10,7 @@ from lab import FIRST_MAPPED_ID, N_MAPPED_IDS, USER, USER_ID
 
 
 class Podman(Container):
+    image = "box"
     KINDS = ("privileged", "mapped", "rootless")
     # A user's podman has a mount namespace that stays, from the first time that it is called.
     SHARED_KINDS = ("rootless",)
@@ -61,7 +62,7 @@ class Podman(Container):
             options += ["--uidmap", f"0:{FIRST_MAPPED_ID}:{N_MAPPED_IDS}"]
         if self.kind != "rootless":
             options += ["--cgroup-parent", f"/{self.lab.prefix}-podman"]
-        self.call("run", "-d", *options, "box", *FOREVER)
+        self.call("run", "-d", *options, self.image, *FOREVER)
         self.pid = int(self.call("inspect", "-f", "{{.State.Pid}}", self.id))
 
     def stop(self):

@@ -60,7 +60,7 @@ class Podman(Container):
             options += ["-v", f"{source}:{target}"]
         if self.kind == "mapped":
             options += ["--uidmap", f"0:{FIRST_MAPPED_ID}:{N_MAPPED_IDS}"]
-        if self.kind != "rootless":
+        if self.kind != "rootless" and "--cgroups=disabled" not in self.options:
             options += ["--cgroup-parent", f"/{self.lab.prefix}-podman"]
         self.call("run", "-d", *options, self.image, *FOREVER)
         self.pid = int(self.call("inspect", "-f", "{{.State.Pid}}", self.id))

@@ -15,8 +15,11 @@ struct manager {
 
 static const struct manager managers[] = {
 	{.name = "lxc", .before = "/lxc.payload.", .after = ""},
-	/* What stands after the @ becomes the machine's name as it is, so machinectl does not escape it. */
-	{.name = "nspawn", .before = "/machine.slice/systemd-nspawn@", .after = ".service"},
+	/*
+	 * What stands after the @ becomes the machine's name as it is, so machinectl does not escape it. Beside payload/ is supervisor/,
+	 * which is the host's: whose root owns the files is read from the first process.
+	 */
+	{.name = "nspawn", .before = "/machine.slice/systemd-nspawn@", .after = ".service/payload"},
 	{.name = "machine",
 	 .before = "/machine.slice/machine-",
 	 .after = ".scope",

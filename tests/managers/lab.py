@@ -123,3 +123,8 @@ class Lab(contextlib.ExitStack):
         for top in glob.glob(f"/sys/fs/cgroup/**/*{self.prefix}*", recursive=True):
             for directory, _, _ in os.walk(top, topdown=False):
                 os.rmdir(directory)
+        # What nspawn leaves in hierarchies where it has no cgroup of its own; not if others are in there.
+        for name in "payload", "supervisor":
+            for left in glob.glob(f"/sys/fs/cgroup/*/{name}"):
+                with contextlib.suppress(OSError):
+                    os.rmdir(left)

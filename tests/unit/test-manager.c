@@ -42,7 +42,7 @@ static void check_cgroup(const char *option, const char *instance, const char *e
 static void test_cgroups(void **state)
 {
 	check_cgroup("lxc", "web-1", "/lxc.payload.web-1");
-	check_cgroup("nspawn", "web-1", "/machine.slice/systemd-nspawn@web-1.service");
+	check_cgroup("nspawn", "web-1", "/machine.slice/systemd-nspawn@web-1.service/payload");
 	check_cgroup("machine", "web-1", "/machine.slice/machine-web\\x2d1.scope");
 	check_cgroup("machine", "web1", "/machine.slice/machine-web1.scope");
 	check_cgroup("podman", "web1", "");

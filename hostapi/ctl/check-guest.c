@@ -11,6 +11,7 @@
 #include "ctl/daemon.h"
 #include "ctl/member.h"
 #include "ctl/place.h"
+#include "ctl/starter.h"
 
 struct subject {
 	const char *name;
@@ -192,19 +193,47 @@ static void check_match_mount(struct check_run *run, const struct subject *s)
 			   run_dir, s->name);
 }
 
+/* The cgroup it is bound to, if that exists; lent. */
+static const char *bound_path(const struct subject *s, int root_fd)
+{
+	const json_t *binding = json_object_get(s->summary, "binding");
+	const char *path = json_string_value(json_object_get(binding, "cgroup"));
+	json_int_t bound_id = json_integer_value(json_object_get(binding, "cgroup_id"));
+	uint64_t id;
+
+	return path && root_fd >= 0 && cgroup_id(root_fd, path, &id) == 0 &&
+			       id == (uint64_t)bound_id
+		       ? path
+		       : NULL;
+}
+
+/* A process runs in the cgroup at @path: whose it is, and what it finds. */
+static void check_runs(struct check_run *run, const struct subject *s, const char *path, pid_t pid)
+{
+	_cleanup_(buf_finish) struct buf whose = {0};
+
+	if (starter_describe(pid, &whose) == 0 && whose.len > 0)
+		check_ok(run, "its cgroup %s runs, first process %d of %s", path, (int)pid,
+			 whose.data);
+	else
+		check_ok(run, "its cgroup %s runs, first process %d", path, (int)pid);
+	check_process(run, s, pid);
+}
+
 /* Which cgroup it is recognised by, and whether a guest runs there. */
 static void check_match(struct check_run *run, const struct subject *s)
 {
 	const json_t *match = json_object_get(s->summary, "match");
-	const char *path = json_string_value(
-		json_object_get(json_object_get(s->summary, "binding"), "cgroup"));
 	bool by_mount = json_is_true(json_object_get(match, "mount"));
 	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
+	const char *path = bound_path(s, root_fd);
 	uint64_t start;
 	pid_t pid;
 	int r;
 
-	if (!path)
+	if (path)
+		check_ok(run, "it is bound to the cgroup %s", path);
+	else
 		path = json_string_value(json_object_get(match, "cgroup"));
 	if (by_mount)
 		check_match_mount(run, s);
@@ -225,8 +254,7 @@ static void check_match(struct check_run *run, const struct subject *s)
 				  "no process in its cgroup %s; start the guest, or ask for "
 				  "its real cgroup: devlxdfs whois PID",
 				  path);
-	check_ok(run, "its cgroup %s runs, first process %d", path, (int)pid);
-	check_process(run, s, pid);
+	check_runs(run, s, path, pid);
 }
 
 static void check_counters(struct check_run *run, const json_t *summary)

@@ -20,7 +20,7 @@ struct attachment {
 	pid_t pid;
 	/* Where the guest's root is, as that process sees it; NULL: its own root. Before pivot_root(2) it is elsewhere. */
 	const char *root;
-	/* Where in the guest, absolute, the last directory is made if it is missing; none: /dev/lxd, with what the settings say. */
+	/* Where in the guest, absolute; the last directory is made if it is missing. None: /dev/lxd, and what the settings say. */
 	const char *const *paths;
 	size_t n_paths;
 	/* If the daemon or the record is not there, leave it in the ledger for when they are. */
@@ -48,8 +48,12 @@ int attach_guest(const char *conf_dir, const char *run_dir, const struct attachm
  */
 int attach_undo(const char *run_dir, const char *instance, struct buf *error);
 
+/* The same when the manager says that its guest has ended: if the one that is attached still runs, it is another's, and nothing is done. */
+void attach_ended(const char *run_dir, const char *instance);
+
 /*
  * Goes through the ledger: attaches what is not attached and can be now, forgets guests that have ended, and removes
- * cgroups that were made for such guests. Says in the log what it does and what it cannot do.
+ * cgroups that were made for such guests. @is_new_tree: what was attached to an earlier tree is attached anew. Says in the log what
+ * it cannot do.
  */
-void attach_all(const char *conf_dir, const char *run_dir);
+void attach_all(const char *run_dir, bool is_new_tree);

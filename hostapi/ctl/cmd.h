@@ -17,6 +17,7 @@ struct command_group cmd_profile_group(void);
 struct command_group cmd_files_group(void);
 struct command_group cmd_transfer_group(void);
 struct command_group cmd_apply_group(void);
+struct command_group cmd_attach_group(void);
 struct command_group cmd_daemon_group(void);
 struct command_group cmd_monitor_group(void);
 struct command_group cmd_upgrade_group(void);

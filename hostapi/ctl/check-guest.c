@@ -119,11 +119,19 @@ static void check_conflicts(struct check_run *run, const json_t *summary)
 	}
 }
 
+static bool is_tree_in_use(const struct subject *s)
+{
+	const json_t *tree = json_object_get(s->summary, "tree");
+
+	return json_is_true(json_object_get(tree, "in_use"));
+}
+
 /* What the guest finds at its /dev/lxd. */
 static void check_place(struct check_run *run, const struct subject *s, pid_t pid)
 {
 	const char *run_dir = run->context->run_dir;
 	const struct place place = place_of(pid, run_dir, s->name);
+	bool is_absent = place.kind == PLACE_OTHER || place.kind == PLACE_NOTHING;
 
 	if (place.kind == PLACE_DIRECTORY && streq(place.instance, s->name))
 		check_ok(run, "at its /dev/lxd is its directory of the tree");
@@ -142,7 +150,10 @@ static void check_place(struct check_run *run, const struct subject *s, pid_t pi
 		check_ok(run, "at its /dev/lxd/sock is %s", place_explain(place.kind));
 	else if (place.kind == PLACE_UNKNOWN)
 		check_note(run, "what is at its /dev/lxd is %s", place_explain(place.kind));
-	else if (place.kind == PLACE_OTHER || place.kind == PLACE_NOTHING)
+	else if (is_absent && is_tree_in_use(s))
+		check_note(run, "its directory is in use, but not at its /dev/lxd, where %s",
+			   place.kind == PLACE_OTHER ? "another daemon's socket is" : "nothing is");
+	else if (is_absent)
 		check_fail(run, "at its /dev/lxd/sock is %s", place_explain(place.kind));
 	else
 		check_fail(run, "at its /dev/lxd is %s", place_explain(place.kind));
@@ -184,7 +195,7 @@ static void check_match_mount(struct check_run *run, const struct subject *s)
 		"it is recognised by its mount: whoever has %s/tree/%s is it, so no other guest may "
 		"be given that",
 		run_dir, s->name);
-	if (json_is_true(json_object_get(tree, "in_use")))
+	if (is_tree_in_use(s))
 		check_ok(run, "its directory is in use");
 	else
 		check_note(run,

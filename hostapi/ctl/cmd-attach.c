@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "core/cgroup.h"
 #include "ctl/daemon.h"
+#include "ctl/say.h"
 
 #define PATHS_MAX 16
 

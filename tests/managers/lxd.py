@@ -118,11 +118,17 @@ class Lxd:
         self.containers.append(Container(self, name or unique(), config, privileged, has_usr))
         return self.containers[-1]
 
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
     def stop(self):
         """All of it is gone afterwards."""
         try:
-            while self.containers:
-                self.containers.pop().delete()
+            for container in self.containers:
+                container.delete()
         finally:
             self.process.terminate()
             self.process.wait(START_SECONDS)
@@ -135,6 +141,7 @@ class Container:
         self.lxd = lxd
         self.name = name
         self.children = []
+        self.is_deleted = False
         config = dict(config or {})
         if privileged:
             config["security.privileged"] = "true"
@@ -196,7 +203,7 @@ class Container:
         done = self.run([PYTHON, "-", *map(str, args)], input=source, **options)
         return json.loads(done.stdout)
 
-    def _is_deleted(self):
+    def _delete(self):
         done = subprocess.run(["lxc", "delete", "--force", self.name], capture_output=True,
                               env=self.lxd.environment, text=True, timeout=START_SECONDS)
         # One that did not start is still being cleaned up.
@@ -204,7 +211,11 @@ class Container:
         return done.returncode == 0
 
     def delete(self):
-        wait_until(self._is_deleted, "the end of the container", START_SECONDS)
+        """May be done by a test, and is done once."""
+        if self.is_deleted:
+            return
+        self.is_deleted = True
+        wait_until(self._delete, "the end of the container", START_SECONDS)
         for child in self.children:
             child.wait(START_SECONDS)
             for pipe in child.stdin, child.stdout, child.stderr:

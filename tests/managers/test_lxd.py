@@ -1,40 +1,153 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Containers of a real LXD are given our tree, beside LXD's own socket or in its place."""
+"""Containers of a real LXD are given our tree, beside LXD's own socket or in its place, as examples/lxd does it."""
+
+import json
+import os
+import subprocess
 
 import pytest
 
+from daemon import wait_until
+from here import HARNESS
 from lxd import Lxd
 from reader import Reader
+
+GIVE = os.path.join(HARNESS, "..", "..", "examples", "lxd", "give.sh")
 
 
 @pytest.fixture(scope="module")
 def lxd(tmp_path_factory):
-    lxd = Lxd(str(tmp_path_factory.mktemp("lxd"))).start()
-    yield lxd
-    lxd.stop()
+    with Lxd(str(tmp_path_factory.mktemp("lxd"))) as lxd:
+        yield lxd
 
 
 @pytest.fixture
-def imported(daemon, lxd):
-    """imported(container): its record, made of what LXD says of it, is in force."""
-    def do(container):
-        ...
+def give(daemon, lxd, tmp_path):
+    """give(container, *options): what the example does."""
+    command = tmp_path / "bin" / "devlxdfs"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {" ".join(daemon.ctl_command())} "$@"\n')
+    command.chmod(0o755)
+    environment = dict(lxd.environment, RUN=daemon.dirs["run"],
+                       PATH=f"{command.parent}:{os.environ['PATH']}")
+
+    def do(container, *options):
+        done = subprocess.run([GIVE, *options, container.name], env=environment, text=True,
+                              capture_output=True)
+        assert done.returncode == 0, done
+        return done.stdout
 
     return do
 
 
-@pytest.mark.parametrize("privileged", [False, True])
-def test_x(lxd, daemon, privileged):
-    c = lxd.container(config={"user.role": "frontend"}, privileged=privileged)
-    daemon.record(c.name, config={"user.role": "frontend"},
-                  match={"cgroup": f"/lxc.payload.{c.name}"})
-    c.add_device("files", "disk", source=daemon.tree(c.name), path="/dev/lxd-files")
-    c.start()
-    print(c.cgroup)
-    print(c.run("ls -la /dev/lxd /dev/lxd-files /dev/lxd-files/config; cat /dev/lxd-files/config/user.role; mount | grep lxd").stdout)
-    print(daemon.ctl("check", c.name, status=None))
-    print(daemon.ctl("whois", str(c.pid)))
-    print(c.run("python3 -c 'import os; print(os.getuid())'"))
-    print(c.run("curl --unix-socket /dev/lxd-files/sock http://lxd/1.0").stdout)
-    print(c.run("curl --unix-socket /dev/lxd/sock http://lxd/1.0").stdout)
-    assert 0
+@pytest.fixture(params=["beside", "instead"])
+def place(request):
+    """(the option, where the directory then is)"""
+    return {"beside": ([], "/dev/lxd-files"), "instead": (["--instead"], "/dev/lxd")}[request.param]
+
+
+@pytest.fixture(params=["mapped", "privileged"])
+def container(request, lxd):
+    container = lxd.container(config={"user.role": "frontend"},
+                              privileged=request.param == "privileged")
+    yield container
+    container.delete()
+
+
+def test_directory(daemon, container, give, place):
+    """Keys, socket, ownership, state and events, and who it is by the cgroup that LXD makes."""
+    options, path = place
+    name = container.name
+    assert give(container, *options) == f"{name}: created\nDevice files added to {name}\n"
+    container.start()
+    assert container.cgroup == f"/lxc.payload.{name}"
+    assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
+    assert container.run(f"cat {path}/name").stdout == f"{name}\n"
+    status = container.run(["curl", "-s", "--unix-socket", f"{path}/sock",
+                            "http://lxd/1.0/config/user.role"])
+    assert status.stdout == "frontend"
+    owners = container.run(f"stat -c '%u:%g %a %n' {path} {path}/config/* {path}/state").stdout
+    assert owners.splitlines() == [f"0:0 555 {path}", f"0:0 400 {path}/config/user.role",
+                                   f"0:0 600 {path}/state"]
+    denied = container.run(f"cat {path}/config/user.role", uid=1000, check=False)
+    assert denied.returncode != 0 and "Permission denied" in denied.stderr
+    assert container.run(f"echo x >{path}/config/user.role", check=False).returncode != 0
+
+    container.run(f"echo Ready >{path}/state")
+    assert json.loads(daemon.ctl("list", "-f", "json"))[0]["ready"] is True
+    events = Reader(container, ["cat", f"{path}/events"])
+    for old, new in ("frontend", "backend"), ("backend", "database"):
+        daemon.ctl("config", "set", name, f"user.role={new}")
+        event = json.loads(events.until("user.role")[-1])
+        assert event["metadata"] == {"key": "user.role", "old_value": old, "value": new}
+        assert container.run(f"cat {path}/config/user.role").stdout == new
+    events.child.terminate()
+
+
+def test_lxds_own_socket(daemon, container, give, place):
+    """It stays at /dev/lxd, or is gone from there, and check says which."""
+    options, path = place
+    give(container, *options)
+    container.start()
+    container.run(f"cat {path}/config/user.role")
+    answer = container.run(["curl", "-s", "--unix-socket", "/dev/lxd/sock", "http://lxd/1.0"])
+    is_ours = "supported_storage_drivers" in json.loads(answer.stdout)
+    assert is_ours is bool(options)
+    said = daemon.ctl("check", container.name)
+    assert f"of the container {container.name} of LXD or Incus in " in said
+    assert ("ok: at its /dev/lxd is its directory of the tree" in said) is is_ours
+    assert ("note: its directory is in use, but not at its /dev/lxd, where another daemon's socket "
+            "is" in said) is not is_ours
+
+
+def test_running(daemon, container, give):
+    """The device can be added to one that runs, taken away, and is there again after a restart."""
+    container.start()
+    give(container)
+    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    container.stop()
+    wait_until(lambda: "STOPPED" in daemon.ctl("list"), "the end of the guest")
+    container.start()
+    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    container.lxd.lxc("config", "device", "remove", container.name, "files")
+    assert container.run("ls /dev/lxd-files/config", check=False).returncode != 0
+
+
+def test_restart_of_the_daemon(daemon, container, give):
+    """A worker that dies is not noticed. With the keeper the mount dies: who was attached is attached again."""
+    give(container)
+    container.start()
+    daemon.kill_worker()
+    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    daemon.stop()
+    daemon.start()
+    lost = container.run("cat /dev/lxd-files/config/user.role", check=False)
+    assert lost.returncode != 0 and "not connected" in lost.stderr
+    daemon.ctl("attach", container.name, "--path", "/dev/lxd-files")
+    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+
+
+def test_start_without_the_daemon(daemon, container, give):
+    """The container starts; when the daemon is there, attach gives it what it lacks."""
+    give(container)
+    daemon.stop()
+    container.start()
+    assert container.run("ls /dev/lxd-files", check=False).returncode != 0
+    daemon.start()
+    daemon.ctl("attach", container.name, "--path", "/dev/lxd-files")
+    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+
+
+def test_neighbour(daemon, lxd, give):
+    """One that is given another's directory reads nothing of it."""
+    first, second = (lxd.container(config={"user.role": role}) for role in ("first", "second"))
+    for container in first, second:
+        give(container)
+    second.add_device("stolen", "disk", source=daemon.tree(first.name), path="/dev/stolen")
+    for container in first, second:
+        container.start()
+    assert first.run("cat /dev/lxd-files/config/user.role").stdout == "first"
+    assert second.run("cat /dev/lxd-files/config/user.role").stdout == "second"
+    stolen = second.run("cat /dev/stolen/config/user.role", check=False)
+    assert stolen.returncode != 0 and stolen.stdout == ""
+    assert second.run("ls /dev/stolen/config", check=False).returncode != 0

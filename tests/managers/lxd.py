@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real LXD in a directory of its own, and containers of it, for tests.
 
-It runs in this process's mount namespace, with a pool of plain directories, no network, and one image: busybox as
-init, and the host's /usr where a container is given it. Names of containers are unique on the machine, because their
-cgroups are (see unique()). What it finds wrong it says in LXD's own log, which is shown when a command fails.
+It runs in this process's mount namespace, with a pool of plain directories, no network, and one
+image: busybox as init, and the host's /usr where a container is given it. LXD's own log is shown
+when a command fails.
 """
 
 import json
@@ -198,10 +198,9 @@ class Container:
         assert not check or child.returncode == 0, f"{argv} in {self.name}: {out}{err}"
         return subprocess.CompletedProcess(argv, child.returncode, out, err)
 
-    def python(self, source, *args, **options):
+    def python(self, source, input="", **options):
         """Runs Python source inside and returns what it printed, parsed as JSON."""
-        done = self.run([PYTHON, "-", *map(str, args)], input=source, **options)
-        return json.loads(done.stdout)
+        return json.loads(self.run([PYTHON, "-c", source], input=input, **options).stdout)
 
     def _delete(self):
         done = subprocess.run(["lxc", "delete", "--force", self.name], capture_output=True,

@@ -1,43 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Containers of a real LXD are given our tree, beside LXD's own socket or in its place, as examples/lxd does it."""
+"""Containers of a real LXD are given our tree as examples/lxd does it.
+
+Beside LXD's own socket, or in its place.
+"""
 
 import json
-import os
-import subprocess
 
 import pytest
 
 from daemon import wait_until
-from here import HARNESS
-from lxd import Lxd
+from lxd_fixtures import give, lxd  # noqa: F401 (fixtures)
 from reader import Reader
-
-GIVE = os.path.join(HARNESS, "..", "..", "examples", "lxd", "give.sh")
-
-
-@pytest.fixture(scope="module")
-def lxd(tmp_path_factory):
-    with Lxd(str(tmp_path_factory.mktemp("lxd"))) as lxd:
-        yield lxd
-
-
-@pytest.fixture
-def give(daemon, lxd, tmp_path):
-    """give(container, *options): what the example does."""
-    command = tmp_path / "bin" / "devlxdfs"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {" ".join(daemon.ctl_command())} "$@"\n')
-    command.chmod(0o755)
-    environment = dict(lxd.environment, RUN=daemon.dirs["run"],
-                       PATH=f"{command.parent}:{os.environ['PATH']}")
-
-    def do(container, *options):
-        done = subprocess.run([GIVE, *options, container.name], env=environment, text=True,
-                              capture_output=True)
-        assert done.returncode == 0, done
-        return done.stdout
-
-    return do
 
 
 @pytest.fixture(params=["beside", "instead"])
@@ -47,14 +20,14 @@ def place(request):
 
 
 @pytest.fixture(params=["mapped", "privileged"])
-def container(request, lxd):
+def container(request, lxd):  # noqa: F811
     container = lxd.container(config={"user.role": "frontend"},
                               privileged=request.param == "privileged")
     yield container
     container.delete()
 
 
-def test_directory(daemon, container, give, place):
+def test_directory(daemon, container, give, place):  # noqa: F811
     """Keys, socket, ownership, state and events, and who it is by the cgroup that LXD makes."""
     options, path = place
     name = container.name
@@ -84,7 +57,7 @@ def test_directory(daemon, container, give, place):
     events.child.terminate()
 
 
-def test_lxds_own_socket(daemon, container, give, place):
+def test_lxds_own_socket(daemon, container, give, place):  # noqa: F811
     """It stays at /dev/lxd, or is gone from there, and check says which."""
     options, path = place
     give(container, *options)
@@ -100,7 +73,7 @@ def test_lxds_own_socket(daemon, container, give, place):
             "is" in said) is not is_ours
 
 
-def test_running(daemon, container, give):
+def test_running(daemon, container, give):  # noqa: F811
     """The device can be added to one that runs, taken away, and is there again after a restart."""
     container.start()
     give(container)
@@ -113,8 +86,8 @@ def test_running(daemon, container, give):
     assert container.run("ls /dev/lxd-files/config", check=False).returncode != 0
 
 
-def test_restart_of_the_daemon(daemon, container, give):
-    """A worker that dies is not noticed. With the keeper the mount dies: who was attached is attached again."""
+def test_restart_of_the_daemon(daemon, container, give):  # noqa: F811
+    """A worker that dies is not noticed. The mount dies with the keeper: attach gives it back."""
     give(container)
     container.start()
     daemon.kill_worker()
@@ -127,7 +100,7 @@ def test_restart_of_the_daemon(daemon, container, give):
     assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
 
 
-def test_start_without_the_daemon(daemon, container, give):
+def test_start_without_the_daemon(daemon, container, give):  # noqa: F811
     """The container starts; when the daemon is there, attach gives it what it lacks."""
     give(container)
     daemon.stop()
@@ -138,7 +111,7 @@ def test_start_without_the_daemon(daemon, container, give):
     assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
 
 
-def test_neighbour(daemon, lxd, give):
+def test_neighbour(daemon, lxd, give):  # noqa: F811
     """One that is given another's directory reads nothing of it."""
     first, second = (lxd.container(config={"user.role": role}) for role in ("first", "second"))
     for container in first, second:

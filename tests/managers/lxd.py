@@ -118,6 +118,10 @@ class Lxd:
         self.containers.append(Container(self, name or unique(), config, privileged, has_usr))
         return self.containers[-1]
 
+    def delete_containers(self):
+        for container in self.containers:
+            container.delete()
+
     def __enter__(self):
         return self.start()
 
@@ -127,8 +131,7 @@ class Lxd:
     def stop(self):
         """All of it is gone afterwards."""
         try:
-            for container in self.containers:
-                container.delete()
+            self.delete_containers()
         finally:
             self.process.terminate()
             self.process.wait(START_SECONDS)

@@ -5,6 +5,7 @@
  */
 #include <limits.h>
 
+#include "attacher.h"
 #include "fdstore.h"
 #include "pause.h"
 #include "poker.h"
@@ -30,6 +31,7 @@ struct keeper {
 	struct shared *shared;
 	struct sockets sockets;
 	struct poker poker;
+	struct attacher attacher;
 	int poke_fds[2]; /* the worker's end and the poker's, kept for the next of each */
 	int epoll_fd, signal_fd, timer_fd;
 	int ready_fd; /* until it has been written to */

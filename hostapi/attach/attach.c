@@ -12,12 +12,13 @@
 #include "attach/graft.h"
 #include "attach/guestgroup.h"
 #include "attach/ledger.h"
-#include "attach/target.h"
+#include "attach/liveguest.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/httpc.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/pidfd.h"
 #include "core/settings.h"
 
 #define PATH      "/dev/lxd"
@@ -29,13 +30,13 @@
 struct task {
 	const char *run_dir, *instance;
 	int dir_fd, fd;
-	struct target target;
+	struct liveguest guest;
 	struct ledger_entry entry;
 };
 
 static void task_finish(struct task *t)
 {
-	target_finish(&t->target);
+	liveguest_finish(&t->guest);
 	ledger_entry_finish(&t->entry);
 	closep(&t->fd);
 	closep(&t->dir_fd);
@@ -53,20 +54,20 @@ static int task_begin(struct task *t, const char *run_dir, const char *instance,
 
 #define TASK_NONE                                                                                  \
 	{                                                                                          \
-		.dir_fd = -1, .fd = -1, .target = TARGET_NONE                                      \
+		.dir_fd = -1, .fd = -1, .guest = LIVEGUEST_NONE                                    \
 	}
 
 /* Asks the daemon. Returns an ATTACH_E_* with @error, or 0 and *ret, the caller's to finish. */
 static int ask(const struct task *t, const char *method, const char *what, const char *body,
 	       struct httpc_reply *ret, struct buf *error)
 {
-	_cleanup_(buf_finish) struct buf sock = {0}, target = {0};
+	_cleanup_(buf_finish) struct buf sock = {0}, route = {0};
 	int r = buf_printf(&sock, "%s/admin.sock", t->run_dir);
 
 	if (r == 0)
-		r = buf_printf(&target, "/1.0/instances/%s%s", t->instance, what);
+		r = buf_printf(&route, "/1.0/instances/%s%s", t->instance, what);
 	if (r == 0)
-		r = httpc_request(sock.data, method, target.data, body, body ? strlen(body) : 0,
+		r = httpc_request(sock.data, method, route.data, body, body ? strlen(body) : 0,
 				  ret);
 	if (r == -ENOENT || r == -ECONNREFUSED || r == -ENOTDIR) {
 		(void)buf_printf(error, "no daemon at %s/admin.sock; start devlxdfsd", t->run_dir);
@@ -109,7 +110,7 @@ static int bind_cgroup(const struct task *t, struct buf *error)
 	_cleanup_(httpc_reply_finish) struct httpc_reply reply = {0};
 	char body[32];
 
-	snprintf(body, sizeof(body), "{\"pid\": %d}", (int)t->target.pid);
+	snprintf(body, sizeof(body), "{\"pid\": %d}", (int)t->guest.pid);
 	return ask(t, "POST", "/bind", body, &reply, error);
 }
 
@@ -121,7 +122,7 @@ static int identify(const struct task *t, struct buf *error)
 
 	if (r != 0)
 		return r;
-	e = guestgroup_ensure(&t->target, t->instance);
+	e = guestgroup_ensure(&t->guest, t->instance);
 	if (e == -ENOENT && is_by_mount)
 		return 0;
 	if (e == -ENOENT)
@@ -129,7 +130,7 @@ static int identify(const struct task *t, struct buf *error)
 			error, "no cgroup2 hierarchy is mounted, so the guest cannot be told from "
 			       "others; set match.mount: devlxdfs config edit");
 	else if (e == -ESRCH)
-		(void)buf_printf(error, "process %d has ended", (int)t->target.pid);
+		(void)buf_printf(error, "process %d has ended", (int)t->guest.pid);
 	else if (e < 0)
 		(void)buf_printf(error, "cannot give the guest a cgroup of its own: %s",
 				 strerror(-e));
@@ -148,7 +149,7 @@ static int graft_all(const struct task *t, struct buf *error)
 		return ATTACH_E_REFUSED;
 	}
 	for (size_t i = 0; i < t->entry.n_paths; i++) {
-		int r = graft_mount(&t->target, &g, t->entry.paths[i], error);
+		int r = graft_mount(&t->guest, &g, t->entry.paths[i], error);
 
 		if (r == -ENOENT && error->len == 0)
 			(void)buf_printf(error, "it has no directory at %s/tree", t->run_dir);
@@ -158,23 +159,7 @@ static int graft_all(const struct task *t, struct buf *error)
 	return 0;
 }
 
-/* What is in the ledger, and whom the task's target is. */
-static int perform(struct task *t, struct buf *error)
-{
-	int r = identify(t, error), e;
-
-	if (r == 0)
-		r = graft_all(t, error);
-	if (r != 0)
-		return r;
-	t->entry.is_done = true;
-	e = ledger_write(t->fd, &t->entry);
-	if (e < 0)
-		(void)buf_printf(error, "cannot write %s/attached: %s", t->run_dir, strerror(-e));
-	return e < 0 ? ATTACH_E_REFUSED : 0;
-}
-
-static int explain_target(int r, pid_t pid, struct buf *error)
+static int explain_guest(int r, pid_t pid, struct buf *error)
 {
 	if (r == -ESRCH)
 		(void)buf_printf(error, "there is no process %d, or it has ended", (int)pid);
@@ -187,15 +172,33 @@ static int explain_target(int r, pid_t pid, struct buf *error)
 	return ATTACH_E_REFUSED;
 }
 
+/* What is in the ledger, and whom the task's guest is. */
+static int perform(struct task *t, struct buf *error)
+{
+	int r = identify(t, error), e;
+
+	if (r == 0)
+		r = graft_all(t, error);
+	if (r != 0)
+		return r;
+	if (pidfd_has_ended(t->guest.pid_fd))
+		return explain_guest(-ESRCH, t->guest.pid, error);
+	t->entry.is_done = true;
+	e = ledger_write(t->fd, &t->entry);
+	if (e < 0)
+		(void)buf_printf(error, "cannot write %s/attached: %s", t->run_dir, strerror(-e));
+	return e < 0 ? ATTACH_E_REFUSED : 0;
+}
+
 /* Two guests that run cannot be one instance. */
 static int check_other(struct task *t, struct buf *error)
 {
 	_cleanup_(ledger_entry_finish) struct ledger_entry old = {0};
 	uint64_t ns;
 
-	if (ledger_read(t->fd, &old) < 0 || !target_lives(old.pid, old.start))
+	if (ledger_read(t->fd, &old) < 0 || !liveguest_lives(old.pid, old.start))
 		return 0;
-	if (target_mount_ns(old.pid, &ns) == 0 && ns == t->target.mount_ns)
+	if (liveguest_mount_ns(old.pid, &ns) == 0 && ns == t->guest.mount_ns)
 		return 0;
 	(void)buf_printf(
 		error,
@@ -232,8 +235,8 @@ static int fill_entry(struct task *t, const char *conf_dir, const struct attachm
 	const char *const *paths = a->n_paths ? a->paths : usual;
 	size_t n = a->n_paths ? a->n_paths : wants_incus(conf_dir) ? 2 : 1;
 
-	t->entry.pid = t->target.pid;
-	t->entry.start = t->target.start;
+	t->entry.pid = t->guest.pid;
+	t->entry.start = t->guest.start;
 	t->entry.paths = calloc(n, sizeof(char *));
 	for (size_t i = 0; i < n && t->entry.paths; i++) {
 		if (!is_path(paths[i])) {
@@ -255,10 +258,10 @@ static int fill_entry(struct task *t, const char *conf_dir, const struct attachm
 static int attach(struct task *t, const char *conf_dir, const struct attachment *a,
 		  struct buf *error)
 {
-	int r = target_open(a->pid, a->root, &t->target);
+	int r = liveguest_open(a->pid, a->root, &t->guest);
 
 	if (r < 0)
-		return explain_target(r, a->pid, error);
+		return explain_guest(r, a->pid, error);
 	r = fill_entry(t, conf_dir, a, error);
 	if (r == 0)
 		r = check_other(t, error);
@@ -312,11 +315,11 @@ static int take_away(struct task *t, struct buf *error)
 	const struct graft g = {t->run_dir, has_tree ? device : NULL, t->instance};
 	int r = 0;
 
-	if (!target_lives(t->entry.pid, t->entry.start) ||
-	    target_open(t->entry.pid, NULL, &t->target) < 0)
+	if (!liveguest_lives(t->entry.pid, t->entry.start) ||
+	    liveguest_open(t->entry.pid, NULL, &t->guest) < 0)
 		return 0;
 	for (size_t i = 0; i < t->entry.n_paths && r == 0; i++)
-		r = graft_unmount(&t->target, &g, t->entry.paths[i], error);
+		r = graft_unmount(&t->guest, &g, t->entry.paths[i], error);
 	return r < 0 ? ATTACH_E_REFUSED : 0;
 }
 
@@ -367,7 +370,7 @@ void attach_ended(const char *run_dir, const char *instance)
 	_cleanup_(buf_finish) struct buf error = {0};
 
 	if (!text_is_name(instance) || task_begin(&t, run_dir, instance, false) < 0 ||
-	    ledger_read(t.fd, &t.entry) < 0 || target_lives(t.entry.pid, t.entry.start))
+	    ledger_read(t.fd, &t.entry) < 0 || liveguest_lives(t.entry.pid, t.entry.start))
 		return;
 	/* That of another daemon is not this one's to say. */
 	(void)unbind(&t, &error);
@@ -384,17 +387,17 @@ static void look_again(const char *run_dir, const char *instance, bool is_new_tr
 
 	if (r < 0)
 		return;
-	if (ledger_read(t.fd, &t.entry) < 0 || !target_lives(t.entry.pid, t.entry.start)) {
+	if (ledger_read(t.fd, &t.entry) < 0 || !liveguest_lives(t.entry.pid, t.entry.start)) {
 		ledger_remove(t.dir_fd, instance);
 		return;
 	}
 	if (t.entry.is_done && !is_new_tree)
 		return;
-	r = target_open(t.entry.pid, NULL, &t.target);
+	r = liveguest_open(t.entry.pid, NULL, &t.guest);
 	/* Its manager has yet to give it its root; the hook that is at work attaches it then. */
-	if (r == 0 && target_has_our_root(&t.target) && !t.entry.is_done)
+	if (r == 0 && liveguest_has_our_root(&t.guest) && !t.entry.is_done)
 		return;
-	r = r < 0 ? explain_target(r, t.entry.pid, &error) : perform(&t, &error);
+	r = r < 0 ? explain_guest(r, t.entry.pid, &error) : perform(&t, &error);
 	if (r != ATTACH_E_REFUSED)
 		return;
 	log_full(LOG_LEVEL_WARNING, LOG_EVENT_NONE, instance, "cannot attach it: %s",

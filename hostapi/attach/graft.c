@@ -45,7 +45,7 @@ struct answer {
 };
 
 struct job {
-	const struct target *target;
+	const struct liveguest *guest;
 	const struct graft *graft;
 	const char *path;
 	bool is_mount;
@@ -83,7 +83,7 @@ static int capset_to(uint32_t mask)
 }
 
 /* On files those of the guest's root; else what setns(2) and mounts take. */
-static int take_rights(const struct target *t)
+static int take_rights(const struct liveguest *t)
 {
 	if (setgroups(0, NULL) < 0)
 		return -errno;
@@ -110,7 +110,7 @@ static int open_tree_of(const struct graft *g)
 	return steal_fd(&fd);
 }
 
-static int open_parent(const struct target *t, const char *path, struct place *p,
+static int open_parent(const struct liveguest *t, const char *path, struct place *p,
 		       struct answer *ret)
 {
 	_cleanup_(freep) char *copy = strdup(path);
@@ -171,7 +171,7 @@ static int look_at(const struct job *job, const struct place *p, struct answer *
 	/* The child's own: what is read here is read on by nobody. */
 	_cleanup_(fclosep) FILE *mounts = NULL;
 	_cleanup_(freep) char *line = NULL;
-	_cleanup_(closep) int fd = dup(job->target->mounts_fd);
+	_cleanup_(closep) int fd = fcntl(job->guest->mounts_fd, F_DUPFD_CLOEXEC, 0);
 	uint64_t id, parent_id;
 	size_t size = 0;
 
@@ -193,7 +193,7 @@ static int look_at(const struct job *job, const struct place *p, struct answer *
 	return -EIO;
 }
 
-static int enter(const struct target *t, const struct place *p)
+static int enter(const struct liveguest *t, const struct place *p)
 {
 	if (setns(t->ns_fd, CLONE_NEWNS) < 0 || fchdir(p->parent_fd) < 0)
 		return -errno;
@@ -224,7 +224,7 @@ static int clear_place(const struct job *job, struct place *p, struct answer *re
 
 static int find_place(const struct job *job, struct place *p, struct answer *ret)
 {
-	int r = open_parent(job->target, job->path, p, ret);
+	int r = open_parent(job->guest, job->path, p, ret);
 
 	if (r < 0)
 		return r;
@@ -243,7 +243,7 @@ static void work(const struct job *job, int tree_fd, struct place *p, struct ans
 
 	if (r < 0)
 		return;
-	r = enter(job->target, p);
+	r = enter(job->guest, p);
 	if (r < 0) {
 		fail(ret, STAGE_ENTER, r);
 		return;
@@ -273,7 +273,7 @@ static void act(const void *ctx, void *answer)
 			return;
 		}
 	}
-	r = take_rights(job->target);
+	r = take_rights(job->guest);
 	if (r < 0) {
 		fail(ret, STAGE_RIGHTS, r);
 		return;
@@ -374,14 +374,15 @@ static int run(const struct job *job, struct buf *error)
 	return answer.error;
 }
 
-int graft_mount(const struct target *t, const struct graft *g, const char *path, struct buf *error)
+int graft_mount(const struct liveguest *t, const struct graft *g, const char *path,
+		struct buf *error)
 {
 	const struct job job = {t, g, path, true};
 
 	return run(&job, error);
 }
 
-int graft_unmount(const struct target *t, const struct graft *g, const char *path,
+int graft_unmount(const struct liveguest *t, const struct graft *g, const char *path,
 		  struct buf *error)
 {
 	const struct job job = {t, g, path, false};
@@ -415,7 +416,7 @@ int graft_find_tree(const char *run_dir, char ret_device[32])
 			continue;
 		is_found = streq(m.type, FUSE_TYPE) && strlen(m.device) < 32;
 		if (is_found)
-			strcpy(ret_device, m.device);
+			memcpy(ret_device, m.device, strlen(m.device) + 1);
 	}
 	return is_found ? 0 : -ENOENT;
 }

@@ -8,7 +8,7 @@
  */
 #include <stdbool.h>
 
-#include "attach/target.h"
+#include "attach/liveguest.h"
 #include "base/buf.h"
 
 /* The tree to graft from, and whose directory. Texts are borrowed. */
@@ -24,10 +24,11 @@ struct graft {
  * an earlier daemon has left there is unmounted. Returns 0, or -errno with @error saying why (no name, no newline): -ENOENT with an
  * empty @error when the tree has no such directory.
  */
-int graft_mount(const struct target *t, const struct graft *g, const char *path, struct buf *error);
+int graft_mount(const struct liveguest *t, const struct graft *g, const char *path,
+		struct buf *error);
 
 /* Unmounts the instance's directory, or a dead one, from @path; anything else is left. Returns 0, also when there is nothing to do, or as above. */
-int graft_unmount(const struct target *t, const struct graft *g, const char *path,
+int graft_unmount(const struct liveguest *t, const struct graft *g, const char *path,
 		  struct buf *error);
 
 /* The device of the tree at RUN/tree, as mountinfo has it, without asking it. Returns 0, -ENOENT when there is none, or -errno. */

@@ -18,7 +18,7 @@
 #define DEPTH_MAX    32
 
 struct move {
-	const struct target *target;
+	const struct liveguest *guest;
 	uint64_t host_ns;       /* our mount namespace */
 	uint64_t supervisor_ns; /* that of the parent of the guest's process; 0: not known */
 	uint64_t pid_ns;        /* the guest's, 0: it has none of its own */
@@ -36,13 +36,13 @@ static int namespace_of(pid_t pid, const char *kind, uint64_t *ret)
 	return 0;
 }
 
-static int look_at_guest(const struct target *t, struct move *ret)
+static int look_at_guest(const struct liveguest *t, struct move *ret)
 {
 	uint64_t own;
 	pid_t parent;
-	int r = target_mount_ns(getpid(), &ret->host_ns);
+	int r = liveguest_mount_ns(getpid(), &ret->host_ns);
 
-	ret->target = t;
+	ret->guest = t;
 	if (r == 0)
 		r = namespace_of(getpid(), "pid", &own);
 	if (r == 0)
@@ -50,7 +50,7 @@ static int look_at_guest(const struct target *t, struct move *ret)
 	if (r == 0 && ret->pid_ns == own)
 		ret->pid_ns = 0;
 	if (r == 0 && process_parent(t->pid, &parent) == 0 &&
-	    target_mount_ns(parent, &ret->supervisor_ns) < 0)
+	    liveguest_mount_ns(parent, &ret->supervisor_ns) < 0)
 		ret->supervisor_ns = 0;
 	return r;
 }
@@ -62,14 +62,14 @@ static bool is_guests(const struct move *m, pid_t pid)
 
 	if (m->pid_ns)
 		return namespace_of(pid, "pid", &ns) == 0 && ns == m->pid_ns;
-	return target_mount_ns(pid, &ns) == 0 && ns == m->target->mount_ns;
+	return liveguest_mount_ns(pid, &ns) == 0 && ns == m->guest->mount_ns;
 }
 
 static bool is_outside(const struct move *m, pid_t pid)
 {
 	uint64_t ns;
 
-	if (target_mount_ns(pid, &ns) < 0 || ns == m->target->mount_ns)
+	if (liveguest_mount_ns(pid, &ns) < 0 || ns == m->guest->mount_ns)
 		return false;
 	return ns == m->host_ns || ns == m->supervisor_ns;
 }
@@ -102,9 +102,13 @@ static bool next_pid(FILE *procs, pid_t *ret)
 	return false;
 }
 
-/* Whether others are in the cgroup at @path. Returns 1, 0 or -errno. */
+/*
+ * Whether the cgroup at @path was there for others before it was the guest's. Who is outside and younger has been sent into a guest: what
+ * lxc-attach(1) and its like start. Returns 1, 0 or -errno.
+ */
 static int is_shared(const struct move *m, int root_fd, const char *path)
 {
+	uint64_t guest = m->guest->start, outside = UINT64_MAX, start;
 	_cleanup_(fclosep) FILE *procs = NULL;
 	pid_t pid;
 
@@ -113,10 +117,15 @@ static int is_shared(const struct move *m, int root_fd, const char *path)
 	procs = open_procs(root_fd, path);
 	if (!procs)
 		return errno == ENOENT ? -ESRCH : -errno;
-	while (next_pid(procs, &pid))
+	while (next_pid(procs, &pid)) {
+		if (process_start(pid, &start) < 0)
+			continue;
 		if (is_outside(m, pid))
-			return 1;
-	return 0;
+			outside = start < outside ? start : outside;
+		else if (is_guests(m, pid))
+			guest = start < guest ? start : guest;
+	}
+	return outside <= guest;
 }
 
 /* -ENODEV and -ENOENT: it was swept away. */
@@ -168,7 +177,7 @@ static int move(const struct move *m, int root_fd, const char *path, const char 
 	int r = -EAGAIN;
 
 	for (int i = 0; i < ATTEMPTS_MAX && r != 0; i++) {
-		_cleanup_(closep) int group_fd = open_group(root_fd, instance, m->target->pid);
+		_cleanup_(closep) int group_fd = open_group(root_fd, instance, m->guest->pid);
 
 		r = group_fd < 0 ? group_fd : move_all(m, root_fd, path, group_fd);
 		if (r < 0 && r != -ENOENT && r != -ENODEV)
@@ -177,7 +186,7 @@ static int move(const struct move *m, int root_fd, const char *path, const char 
 	return r > 0 ? -EAGAIN : r;
 }
 
-int guestgroup_ensure(const struct target *t, const char *instance)
+int guestgroup_ensure(const struct liveguest *t, const char *instance)
 {
 	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
 	_cleanup_(freep) char *path = malloc(CGROUP_PATH_MAX);

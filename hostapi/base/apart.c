@@ -13,7 +13,7 @@
 
 /* Writes what @act says to @fd and ends, which only a child may do. */
 static _Noreturn void act_and_tell(void (*act)(const void *ctx, void *answer), const void *ctx,
-				    void *answer, size_t size, int fd)
+				   void *answer, size_t size, int fd)
 {
 	/* Whoever reads our output must not wait for a child that is left behind. */
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)

@@ -39,8 +39,9 @@ static bool is_same(const struct stat *a, const struct stat *b)
 /* Whose the directory is, which it says itself; nothing that a guest has mounted there is asked. */
 static void read_name(int dir_fd, char ret[PLACE_NAME_SIZE])
 {
-	_cleanup_(closep) int fd = file_open_at(dir_fd, "name", O_RDONLY | O_NONBLOCK,
-					   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	_cleanup_(closep) int fd =
+		file_open_at(dir_fd, "name", O_RDONLY | O_NONBLOCK,
+			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
 	char name[PLACE_NAME_SIZE + 1] = "";
 
 	if (fd < 0 || read(fd, name, sizeof(name) - 1) < 0)

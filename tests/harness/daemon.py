@@ -17,7 +17,8 @@ from mounting import are_private
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 HELPER_NAME = "devlxdfs-helper"
 POKER_NAME = "devlxdfs-poker"
-NO_WORKERS = (HELPER_NAME, POKER_NAME)  # the keeper's other children
+ATTACHER_NAME = "devlxdfs-attach"
+NO_WORKERS = (HELPER_NAME, POKER_NAME, ATTACHER_NAME)  # the keeper's other children
 START_SECONDS = 60  # a bound, not a wait: sanitizers are slow
 
 

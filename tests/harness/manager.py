@@ -5,12 +5,18 @@ import array
 import os
 import select
 import socket
+import threading
 
 PASSED_FDS = 3
 
 
 class Manager:
-    """Listens at NOTIFY_SOCKET; environment() starts a daemon with what is in the store."""
+    """
+    Listens at NOTIFY_SOCKET; wrapper() starts a daemon with what is in the store.
+
+    A thread takes what comes, as a manager does: a queue of ten messages, the default of the kernel,
+    would hold up who sends more.
+    """
 
     def __init__(self, directory):
         self.path = os.path.join(directory, "notify")
@@ -18,6 +24,14 @@ class Manager:
         self.socket.bind(self.path)
         self.states = []  # READY=1 and the like
         self.store = []  # [name, descriptor], as they came
+        self.lock = threading.Lock()
+        self.end_fd, self.closed_fd = os.pipe()
+        self.thread = threading.Thread(target=self._listen)
+        self.thread.start()
+
+    def _listen(self):
+        while self.end_fd not in select.select([self.socket, self.end_fd], [], [])[0]:
+            self.heed()
 
     def _take(self):
         text, controls, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(4 * 16))
@@ -36,8 +50,9 @@ class Manager:
 
     def heed(self):
         """Takes what has been sent until now."""
-        while select.select([self.socket], [], [], 0)[0]:
-            self._take()
+        with self.lock:
+            while select.select([self.socket], [], [], 0)[0]:
+                self._take()
         return self
 
     def names(self):
@@ -56,6 +71,9 @@ class Manager:
             [fd for _, fd in self.store]
 
     def close(self):
+        os.close(self.closed_fd)
+        self.thread.join()
+        os.close(self.end_fd)
         self.heed().socket.close()
         for _, fd in self.store:
             os.close(fd)

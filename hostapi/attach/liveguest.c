@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* See target.h. */
-#include "attach/target.h"
+/* See liveguest.h. */
+#include "attach/liveguest.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -12,16 +12,16 @@
 #include "core/pidfd.h"
 #include "core/process.h"
 
-void target_finish(struct target *t)
+void liveguest_finish(struct liveguest *t)
 {
 	closep(&t->pid_fd);
 	closep(&t->root_fd);
 	closep(&t->ns_fd);
 	closep(&t->mounts_fd);
-	*t = (struct target)TARGET_NONE;
+	*t = (struct liveguest)LIVEGUEST_NONE;
 }
 
-bool target_lives(pid_t pid, uint64_t start)
+bool liveguest_lives(pid_t pid, uint64_t start)
 {
 	_cleanup_(closep) int fd = pidfd_of_process(pid);
 	uint64_t now;
@@ -29,7 +29,7 @@ bool target_lives(pid_t pid, uint64_t start)
 	return fd >= 0 && process_start(pid, &now) == 0 && now == start && !pidfd_has_ended(fd);
 }
 
-int target_mount_ns(pid_t pid, uint64_t *ret)
+int liveguest_mount_ns(pid_t pid, uint64_t *ret)
 {
 	struct stat st;
 	char path[40];
@@ -42,7 +42,7 @@ int target_mount_ns(pid_t pid, uint64_t *ret)
 }
 
 /* A guest without one that we know has ours. */
-static int read_root_ids(struct target *t)
+static int read_root_ids(struct liveguest *t)
 {
 	_cleanup_(idmap_finish) struct idmap map = {0};
 	uint32_t uid = 0, gid = 0;
@@ -57,7 +57,7 @@ static int read_root_ids(struct target *t)
 	return 0;
 }
 
-static int open_all(struct target *t, const char *root)
+static int open_all(struct liveguest *t, const char *root)
 {
 	_cleanup_(closep) int proc_fd = -1, own_root_fd = -1;
 	char path[32];
@@ -79,15 +79,15 @@ static int open_all(struct target *t, const char *root)
 	return t->root_fd < 0 ? t->root_fd : 0;
 }
 
-static int open_living(struct target *t, const char *root)
+static int open_living(struct liveguest *t, const char *root)
 {
 	uint64_t own;
 	int r = process_start(t->pid, &t->start);
 
 	if (r == 0)
-		r = target_mount_ns(t->pid, &t->mount_ns);
+		r = liveguest_mount_ns(t->pid, &t->mount_ns);
 	if (r == 0)
-		r = target_mount_ns(getpid(), &own);
+		r = liveguest_mount_ns(getpid(), &own);
 	if (r == 0 && own == t->mount_ns)
 		return -EXDEV;
 	if (r == 0)
@@ -98,9 +98,9 @@ static int open_living(struct target *t, const char *root)
 	return pidfd_has_ended(t->pid_fd) ? -ESRCH : r;
 }
 
-int target_open(pid_t pid, const char *root, struct target *ret)
+int liveguest_open(pid_t pid, const char *root, struct liveguest *ret)
 {
-	struct target t = {.pid = pid, .root_fd = -1, .ns_fd = -1, .mounts_fd = -1};
+	struct liveguest t = {.pid = pid, .root_fd = -1, .ns_fd = -1, .mounts_fd = -1};
 	int r;
 
 	t.pid_fd = pidfd_of_process(pid);
@@ -108,13 +108,13 @@ int target_open(pid_t pid, const char *root, struct target *ret)
 		return t.pid_fd;
 	r = open_living(&t, root);
 	if (r < 0)
-		target_finish(&t);
+		liveguest_finish(&t);
 	else
 		*ret = t;
 	return r;
 }
 
-bool target_has_our_root(const struct target *t)
+bool liveguest_has_our_root(const struct liveguest *t)
 {
 	struct stat theirs, ours;
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct target {
+struct liveguest {
 	pid_t pid;
 	uint64_t start;
 	uint64_t mount_ns; /* its number */
@@ -21,7 +21,7 @@ struct target {
 	gid_t gid;
 };
 
-#define TARGET_NONE                                                                                \
+#define LIVEGUEST_NONE                                                                             \
 	{                                                                                          \
 		.pid_fd = -1, .root_fd = -1, .ns_fd = -1, .mounts_fd = -1                          \
 	}
@@ -30,15 +30,15 @@ struct target {
  * @root: where the guest's root is, from the process's own; NULL: there. *ret is the caller's to finish after 0. Returns 0, -ESRCH when there
  * is no such process, -EXDEV when it is in our own mount namespace, or -errno; -EPERM and -EACCES when we are not root.
  */
-int target_open(pid_t pid, const char *root, struct target *ret);
-/* Leaves a TARGET_NONE; one will do. */
-void target_finish(struct target *t);
+int liveguest_open(pid_t pid, const char *root, struct liveguest *ret);
+/* Leaves a LIVEGUEST_NONE; one will do. */
+void liveguest_finish(struct liveguest *t);
 
 /* Whether the process with this id that started then still lives. */
-bool target_lives(pid_t pid, uint64_t start);
+bool liveguest_lives(pid_t pid, uint64_t start);
 
 /* The number of the mount namespace of @pid. Returns 0, -ESRCH, or -errno. */
-int target_mount_ns(pid_t pid, uint64_t *ret);
+int liveguest_mount_ns(pid_t pid, uint64_t *ret);
 
 /* Whether its root is ours: it has not changed it yet. */
-bool target_has_our_root(const struct target *t);
+bool liveguest_has_our_root(const struct liveguest *t);

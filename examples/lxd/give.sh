@@ -1,5 +1,5 @@
 #!/bin/sh
-# give.sh [--instead] CONTAINER: a container of LXD (or, with LXC=incus, of Incus) is served by devlxdfs.
+# give.sh [--instead] CONTAINER: a container of LXD is served by devlxdfs.
 #
 # Once; it holds for every later start, and the container may be running. Needs jq.
 #
@@ -13,7 +13,7 @@
 # and other clients of DevLXD ask devlxdfs. RUN is devlxdfsd's --run-dir.
 set -eu
 
-lxc=${LXC:-lxc} run=${RUN:-/run/devlxdfs} path=/dev/lxd-files
+run=${RUN:-/run/devlxdfs} path=/dev/lxd-files
 if [ "${1-}" = --instead ]; then
     path=/dev/lxd
     shift
@@ -22,11 +22,11 @@ fi
 name=$1
 
 # The records: a copy of what LXD says of it now. From here on `devlxdfs config` changes what the guest sees.
-record=$("$lxc" query "/1.0/instances/$name")
+record=$(lxc query "/1.0/instances/$name")
 for profile in $(printf %s "$record" | jq -r '.profiles[]'); do
     [ "$profile" = default ] || devlxdfs profile show "$profile" >/dev/null 2>&1 ||
         devlxdfs profile create "$profile"
-    "$lxc" query "/1.0/profiles/$profile" | devlxdfs profile edit "$profile"
+    lxc query "/1.0/profiles/$profile" | devlxdfs profile edit "$profile"
 done
 # Containers of other projects than "default" have cgroups called lxc.payload.PROJECT_NAME.
 printf %s "$record" |
@@ -34,5 +34,8 @@ printf %s "$record" |
     devlxdfs import -
 
 # The device line, which is all that LXD is told. required=false: the container starts without the daemon, too.
-[ "$path" != /dev/lxd ] || "$lxc" config set "$name" security.devlxd=false
-"$lxc" config device add "$name" files disk source="$run/tree/$name" path="$path" required=false
+if [ "$path" = /dev/lxd ]; then
+    devlxdfs config set "$name" security.devlxd=true # what it is in LXD was copied, and would be heeded
+    lxc config set "$name" security.devlxd=false
+fi
+lxc config device add "$name" files disk source="$run/tree/$name" path="$path" required=false

@@ -73,42 +73,58 @@ def test_lxds_own_socket(daemon, container, give, place):  # noqa: F811
             "is" in said) is not is_ours
 
 
-def test_running(daemon, container, give):  # noqa: F811
-    """The device can be added to one that runs, taken away, and is there again after a restart."""
+def test_switched_off_in_lxd(daemon, lxd, give):  # noqa: F811
+    """Where LXD's own had no place before, ours has it, though the key was copied with the others."""
+    container = lxd.container(config={"user.role": "frontend", "security.devlxd": "false"})
+    give(container, "--instead")
     container.start()
-    give(container)
-    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    assert container.run("cat /dev/lxd/config/user.role").stdout == "frontend"
+
+
+def test_running(daemon, container, give, place):  # noqa: F811
+    """The device can be added to one that runs, taken away, and is there again after a restart."""
+    options, path = place
+    container.start()
+    give(container, *options)
+    assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
     container.stop()
     wait_until(lambda: "STOPPED" in daemon.ctl("list"), "the end of the guest")
     container.start()
-    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
     container.lxd.lxc("config", "device", "remove", container.name, "files")
-    assert container.run("ls /dev/lxd-files/config", check=False).returncode != 0
+    assert container.run(f"ls {path}/config", check=False).returncode != 0
 
 
-def test_restart_of_the_daemon(daemon, container, give):  # noqa: F811
+def test_restart_of_the_daemon(daemon, container, give, place):  # noqa: F811
     """A worker that dies is not noticed. The mount dies with the keeper: attach gives it back."""
-    give(container)
+    options, path = place
+    give(container, *options)
     container.start()
     daemon.kill_worker()
-    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
     daemon.stop()
     daemon.start()
-    lost = container.run("cat /dev/lxd-files/config/user.role", check=False)
+    lost = container.run(f"cat {path}/config/user.role", check=False)
     assert lost.returncode != 0 and "not connected" in lost.stderr
-    daemon.ctl("attach", container.name, "--path", "/dev/lxd-files")
-    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    daemon.ctl("attach", container.name, "--path", path)
+    assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
+    # Who was attached once is attached again without being asked for.
+    daemon.stop()
+    daemon.start()
+    wait_until(lambda: container.run(f"cat {path}/config/user.role", check=False).stdout
+               == "frontend", "the directory")
 
 
-def test_start_without_the_daemon(daemon, container, give):  # noqa: F811
+def test_start_without_the_daemon(daemon, container, give, place):  # noqa: F811
     """The container starts; when the daemon is there, attach gives it what it lacks."""
-    give(container)
+    options, path = place
+    give(container, *options)
     daemon.stop()
     container.start()
-    assert container.run("ls /dev/lxd-files", check=False).returncode != 0
+    assert container.run(f"ls {path}/config", check=False).returncode != 0
     daemon.start()
-    daemon.ctl("attach", container.name, "--path", "/dev/lxd-files")
-    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
+    daemon.ctl("attach", container.name, "--path", path)
+    assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
 
 
 def test_neighbour(daemon, lxd, give):  # noqa: F811

@@ -4,6 +4,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
@@ -21,6 +23,7 @@ struct move {
 	const struct liveguest *guest;
 	uint64_t host_ns;       /* our mount namespace */
 	uint64_t supervisor_ns; /* that of the parent of the guest's process; 0: not known */
+	uint64_t own_pid_ns;    /* ours */
 	uint64_t pid_ns;        /* the guest's, 0: it has none of its own */
 };
 
@@ -38,21 +41,37 @@ static int namespace_of(pid_t pid, const char *kind, uint64_t *ret)
 
 static int look_at_guest(const struct liveguest *t, struct move *ret)
 {
-	uint64_t own;
 	pid_t parent;
 	int r = liveguest_mount_ns(getpid(), &ret->host_ns);
 
 	ret->guest = t;
 	if (r == 0)
-		r = namespace_of(getpid(), "pid", &own);
+		r = namespace_of(getpid(), "pid", &ret->own_pid_ns);
 	if (r == 0)
 		r = namespace_of(t->pid, "pid", &ret->pid_ns);
-	if (r == 0 && ret->pid_ns == own)
+	if (r == 0 && ret->pid_ns == ret->own_pid_ns)
 		ret->pid_ns = 0;
 	if (r == 0 && process_parent(t->pid, &parent) == 0 &&
 	    liveguest_mount_ns(parent, &ret->supervisor_ns) < 0)
 		ret->supervisor_ns = 0;
 	return r;
+}
+
+/* Whether it is in that pid namespace, or in one below it. There is no way up from ours. */
+static bool is_in_pid_ns(pid_t pid, uint64_t wanted)
+{
+	char path[48];
+	struct stat st;
+	int fd, parent;
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+	for (fd = open(path, O_RDONLY | O_CLOEXEC); fd >= 0; fd = parent) {
+		found = fstat(fd, &st) == 0 && st.st_ino == wanted;
+		parent = found ? -1 : ioctl(fd, NS_GET_PARENT);
+		close(fd);
+	}
+	return found;
 }
 
 /* Whether it is one of the guest's: in its pid namespace, or where it has none, in its mount namespace. */
@@ -61,7 +80,7 @@ static bool is_guests(const struct move *m, pid_t pid)
 	uint64_t ns;
 
 	if (m->pid_ns)
-		return namespace_of(pid, "pid", &ns) == 0 && ns == m->pid_ns;
+		return is_in_pid_ns(pid, m->pid_ns);
 	return liveguest_mount_ns(pid, &ns) == 0 && ns == m->guest->mount_ns;
 }
 
@@ -72,6 +91,33 @@ static bool is_outside(const struct move *m, pid_t pid)
 	if (liveguest_mount_ns(pid, &ns) < 0 || ns == m->guest->mount_ns)
 		return false;
 	return ns == m->host_ns || ns == m->supervisor_ns;
+}
+
+/* Whether it is in a guest, and not in this one. */
+static bool is_other_guests(const struct move *m, pid_t pid)
+{
+	uint64_t ns;
+
+	return m->pid_ns && namespace_of(pid, "pid", &ns) == 0 && ns != m->own_pid_ns &&
+	       !is_guests(m, pid);
+}
+
+/*
+ * systemd-nspawn divides the cgroup that it is started in into supervisor/ and payload/, and the next one that the same shell starts
+ * uses these, too. A service has one.
+ */
+static bool is_for_more(int root_fd, const char *path)
+{
+	static const char service[] = ".service";
+	const char *last = strrchr(path, '/');
+	char sibling[CGROUP_PATH_MAX + sizeof("./supervisor")];
+	int n = (int)(last - path), n_end = sizeof(service) - 1;
+
+	if (!streq(last, "/payload") ||
+	    (n > n_end && memcmp(last - n_end, service, (size_t)n_end) == 0))
+		return false;
+	snprintf(sibling, sizeof(sibling), ".%.*s/supervisor", n, path);
+	return faccessat(root_fd, sibling, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static FILE *open_procs(int root_fd, const char *path)
@@ -112,12 +158,14 @@ static int is_shared(const struct move *m, int root_fd, const char *path)
 	_cleanup_(fclosep) FILE *procs = NULL;
 	pid_t pid;
 
-	if (streq(path, "/"))
+	if (streq(path, "/") || is_for_more(root_fd, path))
 		return 1;
 	procs = open_procs(root_fd, path);
 	if (!procs)
 		return errno == ENOENT ? -ESRCH : -errno;
 	while (next_pid(procs, &pid)) {
+		if (is_other_guests(m, pid))
+			return 1;
 		if (process_start(pid, &start) < 0)
 			continue;
 		if (is_outside(m, pid))

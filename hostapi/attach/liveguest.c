@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
@@ -11,6 +12,8 @@
 #include "core/idmap.h"
 #include "core/pidfd.h"
 #include "core/process.h"
+
+#define END_MS_MAX 1000
 
 void liveguest_finish(struct liveguest *t)
 {
@@ -24,9 +27,15 @@ void liveguest_finish(struct liveguest *t)
 bool liveguest_lives(pid_t pid, uint64_t start)
 {
 	_cleanup_(closep) int fd = pidfd_of_process(pid);
-	uint64_t now;
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+	uint64_t now, ns;
 
-	return fd >= 0 && process_start(pid, &now) == 0 && now == start && !pidfd_has_ended(fd);
+	if (fd < 0 || process_start(pid, &now) < 0 || now != start)
+		return false;
+	/* A process loses its namespaces first and its cgroup then, which is what tells us to look; its end is near. */
+	if (liveguest_mount_ns(pid, &ns) < 0)
+		(void)poll(&end, 1, END_MS_MAX);
+	return !pidfd_has_ended(fd);
 }
 
 int liveguest_mount_ns(pid_t pid, uint64_t *ret)

@@ -32,6 +32,7 @@ class Container(Commands):
     """A subclass has start() and stop(), which may be done again, and says how to enter it."""
 
     KINDS = ("privileged", "mapped")
+    SHARED_KINDS = ()  # which need mounts to propagate, as systemd has them do
     WAYS = ("mount", "attach")  # of recognising it; all but attach have a mount when it starts
     HAS_CGROUP = True  # one of its own
 

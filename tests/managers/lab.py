@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import uuid
 
 from account import let_through
@@ -81,6 +82,15 @@ class Lab(contextlib.ExitStack):
         copy = self.path(f"copy{self.n_copies}")
         subprocess.run(["cp", "-al", self.roots[first_id], copy], check=True)
         return copy
+
+    def daemon_directory(self, is_shared):
+        """A new one; what is mounted there is seen in mount namespaces that were made before, or is not."""
+        top = self.path("shared" if is_shared else "private")
+        if not os.path.isdir(top):
+            os.mkdir(top)
+            subprocess.run(["mount", "--bind", top, top], check=True)
+            subprocess.run(["mount", "--make-shared" if is_shared else "--make-private", top], check=True)
+        return tempfile.mkdtemp(dir=top)
 
     def _cover(self):
         texts = {}

@@ -11,10 +11,10 @@ from here import BUILD
 class Pair(contextlib.ExitStack):
     """.daemon, .one and .two: containers web1 and web2, which run, with their directories."""
 
-    def __init__(self, lab, directory, manager, kind, way):
+    def __init__(self, lab, manager, kind, way):
         super().__init__()
         self.way = way
-        self.daemon = Daemon(BUILD, directory)
+        self.daemon = Daemon(BUILD, lab.daemon_directory(kind in manager.SHARED_KINDS))
         with contextlib.ExitStack() as undo:
             undo.push(self)
             self._start(lab, manager, kind)

@@ -11,6 +11,8 @@ from lab import FIRST_MAPPED_ID, N_MAPPED_IDS, USER, USER_ID
 
 class Podman(Container):
     KINDS = ("privileged", "mapped", "rootless")
+    # A user's podman has a mount namespace that stays, from the first time that it is called.
+    SHARED_KINDS = ("rootless",)
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -68,7 +70,7 @@ class Podman(Container):
         wait_until(self._remove, "podman rm")
 
     def _remove(self):
-        return subprocess.run(self.command("rm", self.id), env=self.environment(), cwd="/",
+        return subprocess.run(self.command("rm", "--force", "--ignore", self.id), env=self.environment(), cwd="/",
                               capture_output=True).returncode == 0
 
     def enter(self):

@@ -20,8 +20,8 @@ KEY = "config/user.role"
 
 
 @pytest.fixture(scope="module", params=kinds(["attach"]))
-def pair(request, lab, tmp_path_factory):
-    with Pair(lab, str(tmp_path_factory.mktemp("pair")), *request.param) as pair:
+def pair(request, lab):
+    with Pair(lab, *request.param) as pair:
         yield pair
 
 
@@ -30,6 +30,7 @@ def guest(pair):
     """web1 with nothing attached; what a test does to its /dev goes with the container."""
     pair.daemon.ctl("detach", "web1", status=None)
     yield pair.one
+    pair.daemon.ctl("detach", "web1", status=None)
     if not pair.one.is_up or not is_clean(pair.one):
         pair.one.down()
         pair.one.up()

@@ -11,8 +11,8 @@ from reader import Reader
 
 
 @pytest.fixture(scope="module", params=kinds())
-def pair(request, lab, tmp_path_factory):
-    with Pair(lab, str(tmp_path_factory.mktemp("pair")), *request.param) as pair:
+def pair(request, lab):
+    with Pair(lab, *request.param) as pair:
         yield pair
 
 

@@ -204,20 +204,6 @@ static void check_match_mount(struct check_run *run, const struct subject *s)
 			   run_dir, s->name);
 }
 
-/* The cgroup it is bound to, if that exists; lent. */
-static const char *bound_path(const struct subject *s, int root_fd)
-{
-	const json_t *binding = json_object_get(s->summary, "binding");
-	const char *path = json_string_value(json_object_get(binding, "cgroup"));
-	json_int_t bound_id = json_integer_value(json_object_get(binding, "cgroup_id"));
-	uint64_t id;
-
-	return path && root_fd >= 0 && cgroup_id(root_fd, path, &id) == 0 &&
-			       id == (uint64_t)bound_id
-		       ? path
-		       : NULL;
-}
-
 /* A process runs in the cgroup at @path: whose it is, and what it finds. */
 static void check_runs(struct check_run *run, const struct subject *s, const char *path, pid_t pid)
 {
@@ -237,7 +223,8 @@ static void check_match(struct check_run *run, const struct subject *s)
 	const json_t *match = json_object_get(s->summary, "match");
 	bool by_mount = json_is_true(json_object_get(match, "mount"));
 	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
-	const char *path = bound_path(s, root_fd);
+	const char *path = json_string_value(
+		json_object_get(json_object_get(s->summary, "binding"), "cgroup"));
 	uint64_t start;
 	pid_t pid;
 	int r;

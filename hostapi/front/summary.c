@@ -102,6 +102,16 @@ static json_t *tree_of(const struct api *api, struct instance *i, const struct s
 			 "requests", n, "unnamed", (json_int_t)unnamed_count(s));
 }
 
+/* The binding of @i, if its cgroup exists: at the same path there may be another guest by now. */
+static bool find_binding(struct registry *registry, const struct instance *i, int root_fd,
+			 char ret_path[CGROUP_PATH_MAX], uint64_t *ret_id)
+{
+	uint64_t now;
+
+	return registry_binding(registry, instance_name(i), ret_path, ret_id) == 0 &&
+	       owner_cgroup_id(root_fd, ret_path, &now) == 0 && now == *ret_id;
+}
+
 json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
@@ -118,7 +128,7 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 	r = snapshot_record(s);
 	if (r->match_cgroup)
 		add_rivals(conflict, api->registry, i, cgroup_root_fd, r->match_cgroup);
-	if (registry_binding(api->registry, instance_name(i), path, &id) == 0) {
+	if (find_binding(api->registry, i, cgroup_root_fd, path, &id)) {
 		json_decref(binding);
 		binding = json_pack("{s:s, s:I}", "cgroup", path, "cgroup_id", (json_int_t)id);
 		if (!r->match_cgroup || !streq(path, r->match_cgroup))

@@ -38,6 +38,21 @@ def start(both, order):
         step()
 
 
+def test_binding_of_an_earlier_run(daemon, both):
+    """Both come back, with each other's cgroups: attach takes the match, not where its guest was."""
+    of_lxd, of_lxc = both
+    start(both, "lxc first")
+    daemon.ctl("attach", of_lxd.name, "--pid", str(of_lxd.pid), "--path", "/dev/lxd-files")
+    places = of_lxd.cgroup, of_lxc.cgroup()
+    of_lxc.down()
+    of_lxd.stop()
+    start(both, "lxd first")
+    assert (of_lxc.cgroup(), of_lxd.cgroup) == places
+    daemon.ctl("attach", of_lxd.name, "--path", "/dev/lxd-files")
+    assert whose(daemon, of_lxd.pid)["instance"] == of_lxd.name
+    assert whose(daemon, of_lxc.pid)["outcome"] == "unknown"
+
+
 @pytest.mark.parametrize("order", ["lxd first", "lxc first"])
 def test_bound(daemon, both, order):
     """Once LXD's is bound it is itself, wherever it is, and LXC's is nobody."""
@@ -54,6 +69,11 @@ def test_bound(daemon, both, order):
     if order == "lxc first":
         said = daemon.ctl("whois", str(of_lxc.pid))
         assert "by its match, which does not count while it is bound to another cgroup" in said
+    # The other one may have a record of its own, which is not in conflict with this one's guess.
+    other = unique("other")
+    daemon.record(other, config={"user.role": "backend"}, match={"cgroup": of_lxc.cgroup()})
+    assert whose(daemon, of_lxc.pid)["instance"] == other
+    assert {row["state"] for row in json.loads(daemon.ctl("list", "-f", "json"))} == {"RUNNING"}
     said = daemon.ctl("check", of_lxd.name)
     assert f"ok: it is bound to the cgroup {of_lxd.cgroup}\n" in said
     assert f"of the container {of_lxd.name} of LXD or Incus in {of_lxd.lxd.dir}\n" in said

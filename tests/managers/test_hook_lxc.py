@@ -15,6 +15,7 @@ from here import BUILD
 from hooked import attached, mounts, serves, state_of
 from lab import USER
 from lxc import Lxc
+from lxd_fixtures import lxd  # noqa: F401 (a fixture)
 
 KINDS = pytest.mark.parametrize("kind", Lxc.KINDS)
 DROP_INS = "/usr/share/lxc/config/common.conf.d"
@@ -169,35 +170,41 @@ def test_daemon_hangs(daemon, journal, new_lxc):
     assert running.returncode == 1
 
 
-def test_drop_in(daemon, journal, new_lxc, put_over, tmp_path):
-    """What is installed serves a container whose configuration says nothing of us."""
+@pytest.fixture
+def drop_in(daemon, tmp_path):
+    """What is installed, for this daemon, where every container's configuration is looked for."""
     with open(f"{BUILD}/hostapi/attach/10-devlxdfs.conf") as file:
         text = file.read()
     installed = next(line.split(" = ")[1] for line in text.splitlines() if "start-host" in line)
     assert installed.endswith("/bin/devlxdfs hook lxc")
-    drop_ins = tmp_path / "drop-ins"
-    drop_ins.mkdir()
-    (drop_ins / "10-devlxdfs.conf").write_text(text.replace(installed, hook_command(daemon)))
+    directory = tmp_path / "drop-ins"
+    directory.mkdir()
+    (directory / "10-devlxdfs.conf").write_text(text.replace(installed, hook_command(daemon)))
+    subprocess.run(["mount", "--bind", directory, DROP_INS], check=True)
+    yield
+    subprocess.run(["umount", DROP_INS], check=True)
+
+
+def test_drop_in(daemon, journal, new_lxc, drop_in):
+    """A container whose configuration says nothing of us."""
     container = new_lxc(daemon, "web1", hook=False)
     daemon.ctl("create", container.id, "-c", "user.role=front")
-    subprocess.run(["mount", "--bind", drop_ins, DROP_INS], check=True)
-    try:
-        container.up()
-    finally:
-        subprocess.run(["umount", DROP_INS], check=True)
+    container.up()
     assert container.cat("config/user.role") == "front"
     assert journal.messages() == []
     container.down()
     assert attached(daemon) == []
 
 
-def test_of_lxd(daemon, journal, new_lxc):
-    """LXD reads the drop-ins, too, and its containers may have the names of ours."""
-    container = new_lxc(daemon, "web1", config=["lxc.hook.clone = /proc/1/exe callhook x y start"])
-    daemon.ctl("create", container.id)
-    container.up()
-    assert "No such file" in container.cat("name")
+def test_of_lxd(daemon, journal, drop_in, lxd):  # noqa: F811
+    """LXD reads the drop-in, too, and its containers may have the names of ours. They keep LXD's own socket."""
+    container = lxd.container()
+    daemon.ctl("create", container.name, "-c", "user.role=secret")
+    container.start()
+    assert container.run(["ls", "/dev/lxd"]).stdout == "sock\n"
     assert journal.messages() == [] and attached(daemon) == []
+    container.stop()
+    assert journal.messages() == []
 
 
 def test_another_one_stops(daemon, journal, new_lxc):

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures what it takes to attach a guest, and by how much the hooks of managers slow the start of a container.
+"""Measures what it takes to attach a guest, and by how much hooks slow the start of a container.
 
     BUILD=build tests/bench/attach.py [--quick] [PART...]
 
-Parts: attach (guests that run), start (with the hook and without, in turn). All by default. Everything is in a mount namespace
-of its own; writes nothing but its tables.
+Parts: attach (guests that run), start (with the hook and without, in turn). All by default.
+Everything is in a mount namespace of its own; writes nothing but its tables.
 """
 
 import contextlib
@@ -76,7 +76,8 @@ def attach(held, lab):
                 first.append(took_ms(lambda: daemon.ctl(*words)))
                 again.append(took_ms(lambda: daemon.ctl(*words)))
                 daemon.ctl("detach", name)
-            print(f"| `attach`, {name} | {summary(first)} |\n| the same again | {summary(again)} |", flush=True)
+            print(f"| `attach`, {name} | {summary(first)} |")
+            print(f"| the same again | {summary(again)} |", flush=True)
 
 
 def lxc_pair(held, lab, daemon, name):
@@ -101,7 +102,8 @@ def podman_pair(held, lab, daemon, name):
             return [words[0], "--hooks-dir", directory, *words[1:]]
 
     annotation = ["--annotation", f"org.devlxdfs.instance={lab.prefix}-{name}"]
-    return Hooked(lab, name, way="attach", options=annotation), Podman(lab, name + "-plain", way="attach")
+    return (Hooked(lab, name, way="attach", options=annotation),
+            Podman(lab, name + "-plain", way="attach"))
 
 
 def docker_pair(held, lab, daemon, name):
@@ -121,8 +123,8 @@ def docker_pair(held, lab, daemon, name):
 
 def start(held, lab):
     daemon = new_daemon(held)
-    print("\n| start of a container | with the hook, median, ms | 95 % | without | 95 % | median of the differences, ms |\n"
-          + "| --- " * 6 + "|")
+    print("\n| start of a container | with the hook, median, ms | 95 % | without | 95 % | "
+          "median of the differences, ms |\n" + "| --- " * 6 + "|")
     for pair_of in lxc_pair, podman_pair, docker_pair:
         name = pair_of.__name__.removesuffix("_pair")
         create(daemon, f"{lab.prefix}-{name}")

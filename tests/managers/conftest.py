@@ -15,7 +15,10 @@ MANAGERS = (Lxc, Podman, Docker, Nspawn, Bwrap)
 
 
 def kinds(ways=()):
-    """(manager, kind, way), all there are, or those of these ways; those of one kind are run by one process, which has its manager up."""
+    """
+    (manager, kind, way), all there are, or those of these ways. Those of one kind are run by one
+    process, which has its manager up.
+    """
     for manager in MANAGERS:
         for kind in manager.KINDS:
             name = f"{manager.__name__.lower()}-{kind}"

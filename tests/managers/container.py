@@ -15,9 +15,9 @@ SAY_READY = ["sh", "-c", "echo ready; exec tail -f /dev/null"]
 
 
 def call(argv, status=0, **options):
-    """Runs a manager's command, which must exit with status; what it says, errors only when it fails."""
-    done = subprocess.run(argv, text=True, capture_output=True, timeout=120, stdin=subprocess.DEVNULL,
-                          **options)
+    """Runs a manager's command, which must exit with status; what it says, errors if it fails."""
+    done = subprocess.run(argv, text=True, capture_output=True, timeout=120,
+                          stdin=subprocess.DEVNULL, **options)
     assert done.returncode == status, (argv, done.stdout, done.stderr)
     return done.stdout + (done.stderr if status else "")
 

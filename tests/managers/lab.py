@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where the managers of a test session keep their things, none of them the machine's.
 
-/etc, /var, /run and /root are the machine's to look at; what managers write there is in a file system of this mount
-namespace alone. Cgroups, which no namespace hides, have names with `prefix` in them and are removed at the end.
+/etc, /var, /run and /root are the machine's to look at; what managers write there is in a file
+system of this mount namespace alone. Cgroups, which no namespace hides, have names with `prefix` in
+them and are removed at the end.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ def libraries_of(program):
 
 def make_root(directory):
     """A root file system: Debian's busybox, and curl with its libraries."""
-    for name in "bin", "dev", "etc", "lib", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var":
+    for name in "bin dev etc lib mnt proc root run sys tmp usr var".split():
         os.makedirs(os.path.join(directory, name))
     programs = os.path.join(directory, "bin")
     shutil.copy("/bin/busybox", programs)
@@ -51,7 +52,8 @@ def make_root(directory):
     for library in libraries_of(curl):
         os.makedirs(directory + os.path.dirname(library), exist_ok=True)
         shutil.copy(library, directory + library)
-    for path, line in (("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"), ("/etc/group", "root:x:0:\n")):
+    for path, line in (("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
+                       ("/etc/group", "root:x:0:\n")):
         with open(directory + path, "w") as file:
             file.write(line)
 
@@ -84,12 +86,13 @@ class Lab(contextlib.ExitStack):
         return copy
 
     def daemon_directory(self, is_shared):
-        """A new one; what is mounted there is seen in mount namespaces that were made before, or is not."""
+        """A new one; what is mounted there is seen in mount namespaces made before, or is not."""
         top = self.path("shared" if is_shared else "private")
         if not os.path.isdir(top):
             os.mkdir(top)
             subprocess.run(["mount", "--bind", top, top], check=True)
-            subprocess.run(["mount", "--make-shared" if is_shared else "--make-private", top], check=True)
+            subprocess.run(["mount", "--make-shared" if is_shared else "--make-private", top],
+                           check=True)
         return tempfile.mkdtemp(dir=top)
 
     def _cover(self):
@@ -101,12 +104,14 @@ class Lab(contextlib.ExitStack):
         os.mkdir(ours)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "covers", ours], check=True)
         for top in LOOKED_AT:
-            upper, work = (os.path.join(ours, kind + top.replace("/", "-")) for kind in ("upper", "work"))
+            upper, work = (os.path.join(ours, kind + top.replace("/", "-"))
+                           for kind in ("upper", "work"))
             os.mkdir(upper)
             os.mkdir(work)
             os.chmod(upper, os.stat(top).st_mode & 0o7777)
             subprocess.run(["mount", "-t", "overlay", "-o",
-                            f"lowerdir={top},upperdir={upper},workdir={work}", "covers", top], check=True)
+                            f"lowerdir={top},upperdir={upper},workdir={work}", "covers", top],
+                           check=True)
         for path, text in texts.items():
             with open(path, "w") as file:
                 file.write(RANGES if path.startswith("/etc/sub") else text)
@@ -123,7 +128,7 @@ class Lab(contextlib.ExitStack):
         for top in glob.glob(f"/sys/fs/cgroup/**/*{self.prefix}*", recursive=True):
             for directory, _, _ in os.walk(top, topdown=False):
                 os.rmdir(directory)
-        # What nspawn leaves in hierarchies where it has no cgroup of its own; not if others are in there.
+        # What nspawn leaves in hierarchies where it has no cgroup of its own.
         for name in "payload", "supervisor":
             for left in glob.glob(f"/sys/fs/cgroup/*/{name}"):
                 with contextlib.suppress(OSError):

@@ -44,7 +44,8 @@ class Podman(Container):
 
     def command(self, *args):
         words = ["podman", "--root", f"{self.home}/storage", "--runroot", f"{self.run_dir}/storage",
-                 "--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none", *args]
+                 "--runtime", "runc", "--cgroup-manager", "cgroupfs",
+                 "--events-backend", "none", *args]
         if self.kind == "rootless":
             words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *words]
         return words
@@ -71,8 +72,9 @@ class Podman(Container):
         wait_until(self._remove, "podman rm")
 
     def _remove(self):
-        return subprocess.run(self.command("rm", "--force", "--ignore", self.id), env=self.environment(), cwd="/",
-                              capture_output=True).returncode == 0
+        done = subprocess.run(self.command("rm", "--force", "--ignore", self.id),
+                              env=self.environment(), cwd="/", capture_output=True)
+        return done.returncode == 0
 
     def enter(self):
         if (self.kind, self.way) == ("rootless", "attach"):

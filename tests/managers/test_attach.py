@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""devlxdfs attach and detach with containers of real managers: what is odd about their /dev, and what goes wrong meanwhile.
+"""devlxdfs attach and detach with containers of real managers: odd ones, and ones that end.
 
 tests/system/test_attach.py has the same with guests of namespaces alone, and more of it.
 """

@@ -23,7 +23,7 @@ events_logger = "none"
 
 
 class Host:
-    """The machine as the examples expect it: /run is this session's own, so the daemon can be where it always is."""
+    """The machine as the examples expect it: /run is this session's own."""
 
     def __init__(self, lab, directory):
         self.lab = lab

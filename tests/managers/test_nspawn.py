@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A container as the unit systemd-nspawn@.service runs it: `create --nspawn` is all that it needs, beside the mount."""
+"""A container as systemd-nspawn@.service runs it: it needs `create --nspawn`, and the mount."""
 
 import contextlib
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hosts without cgroup2, and containers without cgroups: crun takes neither hybrid hosts nor makes what it is told not to."""
+"""Hosts without cgroup2, and containers without cgroups, which crun has."""
 
 import json
 
@@ -15,7 +15,7 @@ IS_HYBRID = cgroup2_root() != "/sys/fs/cgroup"
 
 
 class Crun(Podman):
-    """Podman with crun, and cgroup2 out of its sight where that is beside hierarchies of version 1."""
+    """Podman with crun; cgroup2 is out of its sight where it is beside hierarchies of version 1."""
 
     is_hidden = IS_HYBRID
 

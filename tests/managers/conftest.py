@@ -7,11 +7,11 @@ from bwrap import Bwrap
 from docker import Docker
 from journal import Journal
 from lab import Lab
-from lxc import Lxc
+from lxc import Lxc, UserLxc
 from nspawn import Nspawn
 from podman import Podman
 
-MANAGERS = (Lxc, Podman, Docker, Nspawn, Bwrap)
+MANAGERS = (Lxc, UserLxc, Podman, Docker, Nspawn, Bwrap)
 
 
 def kinds(ways=()):

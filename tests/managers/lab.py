@@ -67,19 +67,19 @@ class Lab(contextlib.ExitStack):
         self.callback(self._remove_cgroups)
         self.callback(self._unmount)
         self._cover()
-        self.roots = {0: self.path("root")}
+        self.roots = {0: self.path("root0")}
         make_root(self.roots[0])
-        self.roots[FIRST_MAPPED_ID] = self.path("root-mapped")
-        subprocess.run(["cp", "-a", self.roots[0], self.path("root-mapped")], check=True)
-        subprocess.run(["chown", "-hR", f"{FIRST_MAPPED_ID}:{FIRST_MAPPED_ID}",
-                        self.path("root-mapped")], check=True)
         self.n_copies = 0
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
 
     def root(self, first_id=0):
-        """Another root file system, which shares files with all others."""
+        """Another root file system, which shares files with others that have the same owner."""
+        if first_id not in self.roots:
+            self.roots[first_id] = self.path(f"root{first_id}")
+            for words in (["cp", "-a", self.roots[0]], ["chown", "-hR", f"{first_id}:{first_id}"]):
+                subprocess.run([*words, self.roots[first_id]], check=True)
         self.n_copies += 1
         copy = self.path(f"copy{self.n_copies}")
         subprocess.run(["cp", "-al", self.roots[first_id], copy], check=True)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# give.sh [--instead] CONTAINER: a container of LXD is served by devlxdfs.
+# give.sh [--instead] [--project PROJECT] CONTAINER: a container of LXD is served by devlxdfs.
 #
 # Once; it holds for every later start, and the container may be running. Needs jq.
 #
@@ -13,29 +13,27 @@
 # and other clients of DevLXD ask devlxdfs. RUN is devlxdfsd's --run-dir.
 set -eu
 
-run=${RUN:-/run/devlxdfs} path=/dev/lxd-files
-if [ "${1-}" = --instead ]; then
-    path=/dev/lxd
+run=${RUN:-/run/devlxdfs} path=/dev/lxd-files project=default
+while :; do
+    case ${1-} in
+    --instead) path=/dev/lxd ;;
+    --project) project=$2 && shift ;;
+    *) break ;;
+    esac
     shift
-fi
-[ $# = 1 ] || { echo "usage: give.sh [--instead] CONTAINER" >&2; exit 2; }
-name=$1
-
-# The records: a copy of what LXD says of it now. From here on `devlxdfs config` changes what the guest sees.
-record=$(lxc query "/1.0/instances/$name")
-for profile in $(printf %s "$record" | jq -r '.profiles[]'); do
-    [ "$profile" = default ] || devlxdfs profile show "$profile" >/dev/null 2>&1 ||
-        devlxdfs profile create "$profile"
-    lxc query "/1.0/profiles/$profile" | devlxdfs profile edit "$profile"
 done
-# Containers of other projects than "default" have cgroups called lxc.payload.PROJECT_NAME.
-printf %s "$record" |
-    jq '.match.cgroup = "/lxc.payload." + if .project == "default" then "" else .project + "_" end + .name' |
+[ $# = 1 ] || { echo "usage: give.sh [--instead] [--project PROJECT] CONTAINER" >&2; exit 2; }
+name=$1 cgroup=/lxc.payload.$1
+[ "$project" = default ] || cgroup=/lxc.payload.${project}_$1
+
+# The record: a copy of what LXD says of it now, profiles included, and how it is recognised. From here on
+# `devlxdfs config` changes what the guest sees. security.devlxd is for LXD's own, and would be heeded.
+lxc query "/1.0/instances/$name?project=$project" |
+    jq --arg cgroup "$cgroup" '.config = .expanded_config | .devices = .expanded_devices | .profiles = [] |
+        .match.cgroup = $cgroup | del(.config."security.devlxd")' |
     devlxdfs import -
 
 # The device line, which is all that LXD is told. required=false: the container starts without the daemon, too.
-if [ "$path" = /dev/lxd ]; then
-    devlxdfs config set "$name" security.devlxd=true # what it is in LXD was copied, and would be heeded
-    lxc config set "$name" security.devlxd=false
-fi
-lxc config device add "$name" files disk source="$run/tree/$name" path="$path" required=false
+[ "$path" != /dev/lxd ] || lxc --project "$project" config set "$name" security.devlxd=false
+lxc --project "$project" config device add "$name" files disk \
+    source="$run/tree/$name" path="$path" required=false

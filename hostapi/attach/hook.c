@@ -12,7 +12,8 @@
 #include "core/pidfd.h"
 
 enum {
-	TIMEOUT_MS = 15 * 1000 /* attach_guest() takes ten seconds at most */
+	TIMEOUT_MS = 15 * 1000, /* attach_guest() takes ten seconds at most */
+	LOG_SECONDS = 2,
 };
 
 static _Noreturn void work_and_end(const struct hook *h,
@@ -25,6 +26,19 @@ static _Noreturn void work_and_end(const struct hook *h,
 	if (getppid() == parent)
 		work(h, arg);
 	_exit(0);
+}
+
+static void wake(int signal)
+{
+}
+
+/* A journal that takes nothing would hold up the hook, too: writing to it is interrupted then. Until alarm(0). */
+static void begin_to_log(void)
+{
+	const struct sigaction action = {.sa_handler = wake};
+
+	(void)sigaction(SIGALRM, &action, NULL);
+	(void)alarm(LOG_SECONDS);
 }
 
 /* Waits for the child, and ends it and its children if that takes too long. */
@@ -45,14 +59,16 @@ static void await(pid_t pid)
 	}
 	if (waitpid(pid, &status, 0) < 0)
 		return;
+	begin_to_log();
 	if (n <= 0)
-		log_warn("gave up after %d seconds, the container starts without /dev/lxd; is the "
-			 "daemon well? devlxdfs status; then: devlxdfs attach NAME",
+		log_warn("gave up after %d seconds, the container goes on without it; is the "
+			 "daemon well? devlxdfs status; then devlxdfs attach NAME",
 			 TIMEOUT_MS / 1000);
 	else if (WIFSIGNALED(status))
-		log_error("ended by signal %d, the container starts without /dev/lxd; give it one: "
-			  "devlxdfs attach NAME",
+		log_error("ended by signal %d, the container goes on without it; devlxdfs attach "
+			  "NAME",
 			  WTERMSIG(status));
+	(void)alarm(0);
 }
 
 void hook_run(const struct hook *h, void (*work)(const struct hook *h, void *arg), void *arg)
@@ -64,7 +80,7 @@ void hook_run(const struct hook *h, void (*work)(const struct hook *h, void *arg
 		work_and_end(h, work, arg, parent);
 	if (pid < 0)
 		log_error(
-			"cannot begin: %m; give the container its /dev/lxd: devlxdfs attach NAME");
+			"cannot begin: %m; the container goes on without it; devlxdfs attach NAME");
 	else
 		await(pid);
 }

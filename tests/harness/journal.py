@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """journald's part in its native protocol: what programs log at its socket."""
 
+import contextlib
 import os
 import socket
 
@@ -31,6 +32,17 @@ class Journal:
 
     def messages(self):
         return [entry["MESSAGE"] for entry in self.take()]
+
+    @contextlib.contextmanager
+    def full(self):
+        """Nothing more goes in, for whoever waits and whoever does not."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sender.sendto(b"MESSAGE=filler\n", PATH)
+            yield
+        self.take()
 
     def close(self):
         self.socket.close()

@@ -113,9 +113,9 @@ class Lxd:
         """The host's own interface, as the operator asks it."""
         return json.loads(self.lxc("query", path))
 
-    def container(self, name=None, config=None, privileged=False, has_usr=True):
-        """One that is made and not yet started."""
-        self.containers.append(Container(self, name or unique(), config, privileged, has_usr))
+    def container(self, name=None, **options):
+        """One that is made and not yet started; options are Container's."""
+        self.containers.append(Container(self, name or unique(), **options))
         return self.containers[-1]
 
     def delete_containers(self):
@@ -140,37 +140,44 @@ class Lxd:
 class Container:
     """A guest as far as tests of guests need one: popen() and run() as in guest.py."""
 
-    def __init__(self, lxd, name, config, privileged, has_usr):
+    def __init__(self, lxd, name, config=None, privileged=False, has_usr=True, project="default"):
         self.lxd = lxd
+        self.project = project
         self.name = name
         self.children = []
         self.is_deleted = False
         config = dict(config or {})
         if privileged:
             config["security.privileged"] = "true"
-        lxd.lxc("init", "busybox", name, *(f"--config={key}={value}"
-                                           for key, value in config.items()))
+        self.lxc("init", "busybox", name,
+                 *(f"--config={key}={value}" for key, value in config.items()))
         if has_usr:
             self.add_device("usr", "disk", source="/usr", path="/usr", readonly="true")
 
+    def command(self, *args):
+        return ["lxc", "--project", self.project, *args]
+
+    def lxc(self, *args):
+        return self.lxd.lxc(*self.command(*args)[1:])
+
     def add_device(self, name, kind, **config):
-        self.lxd.lxc("config", "device", "add", self.name, name, kind,
-                     *(f"{key}={value}" for key, value in config.items()))
+        self.lxc("config", "device", "add", self.name, name, kind,
+                 *(f"{key}={value}" for key, value in config.items()))
 
     def set(self, key, value):
-        self.lxd.lxc("config", "set", self.name, f"{key}={value}")
+        self.lxc("config", "set", self.name, f"{key}={value}")
 
     def start(self):
-        self.lxd.lxc("start", self.name)
+        self.lxc("start", self.name)
         return self
 
     def stop(self):
-        self.lxd.lxc("stop", "--force", self.name)
+        self.lxc("stop", "--force", self.name)
 
     @property
     def pid(self):
         """Of its init, as the host numbers it."""
-        return self.lxd.query(f"/1.0/instances/{self.name}/state")["pid"]
+        return self.lxd.query(f"/1.0/instances/{self.name}/state?project={self.project}")["pid"]
 
     @property
     def cgroup(self):
@@ -183,10 +190,11 @@ class Container:
         options.setdefault("stderr", subprocess.PIPE)
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("text", True)
-        command = ["lxc", "exec", self.name, "--force-noninteractive", f"--user={uid}",
-                   f"--group={uid}", *(f"--env={name}={text}" for name, text in INSIDE.items()),
-                   "--", *argv]
-        self.children.append(subprocess.Popen(command, env=self.lxd.environment, **options))
+        command = self.command("exec", self.name, "--force-noninteractive",
+                               f"--user={uid}", f"--group={uid}",
+                               *(f"--env={name}={text}" for name, text in INSIDE.items()))
+        self.children.append(subprocess.Popen([*command, "--", *argv], env=self.lxd.environment,
+                                              **options))
         return self.children[-1]
 
     def run(self, argv, input=None, check=True, **options):
@@ -206,8 +214,9 @@ class Container:
         return json.loads(self.run([PYTHON, "-c", source], input=input, **options).stdout)
 
     def _delete(self):
-        done = subprocess.run(["lxc", "delete", "--force", self.name], capture_output=True,
-                              env=self.lxd.environment, text=True, timeout=START_SECONDS)
+        done = subprocess.run(self.command("delete", "--force", self.name), text=True,
+                              capture_output=True, env=self.lxd.environment,
+                              timeout=START_SECONDS)
         # One that did not start is still being cleaned up.
         assert done.returncode == 0 or "busy" in done.stderr, done.stderr
         return done.returncode == 0

@@ -141,6 +141,19 @@ def test_daemon_comes_later(new_daemon, journal, new_lxc, kind):
 
 
 @KINDS
+def test_incus(new_daemon, journal, new_lxc, kind):
+    daemon = new_daemon()
+    daemon.settings(offer_dev_incus=1)
+    daemon.start()
+    container = new_lxc(daemon, "web1", kind)
+    daemon.ctl("create", container.id, "-c", "user.role=front")
+    container.up()
+    for place in "/dev/lxd", "/dev/incus":
+        assert container.run(["cat", f"{place}/config/user.role"]).stdout == "front"
+    assert journal.messages() == []
+
+
+@KINDS
 def test_daemon_restarted(daemon, new_lxc, kind):
     container = new_lxc(daemon, "web1", kind)
     daemon.ctl("create", container.id, "-c", "user.role=front")
@@ -152,22 +165,55 @@ def test_daemon_restarted(daemon, new_lxc, kind):
     assert attached(daemon) == []
 
 
-def test_daemon_hangs(daemon, journal, new_lxc):
-    """The hook ends in time, and leaves nobody behind who waits."""
-    container = new_lxc(daemon, "web1")
-    daemon.ctl("create", container.id)
-    stopped = [daemon.keeper_pid, *children_of(daemon.keeper_pid)]
-    for pid in stopped:
+@pytest.fixture
+def stopped_daemon(daemon):
+    """It listens, and answers nothing until the test is done."""
+    pids = [daemon.keeper_pid, *children_of(daemon.keeper_pid)]
+    for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    try:
-        container.up()
-    finally:
-        for pid in reversed(stopped):
-            os.kill(pid, signal.SIGCONT)
+    yield
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_daemon_hangs(daemon, journal, new_lxc, stopped_daemon):
+    """The hook ends in time, and leaves nobody behind who waits."""
+    container = new_lxc(daemon, "web1").up()
     message, = journal.messages()
     assert message.startswith("gave up after 15 seconds")
     running = subprocess.run(["pgrep", "-f", f"devlxdfs.*{daemon.dirs['run']}.*hook lxc"])
     assert running.returncode == 1
+
+
+def called_by_hand(daemon, type_, tmp_path):
+    """A hook that waits for the daemon, to have it load the record that it has made."""
+    daemon.settings(create_lxc_records=1)
+    config = tmp_path / "config"
+    config.write_text("lxc.uts.name = web1\n")
+    return subprocess.Popen(
+        hook_command(daemon).split(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, env=dict(
+            os.environ, LXC_NAME="web1", LXC_HOOK_TYPE=type_, LXC_PID="1",
+            LXC_CONFIG_FILE=str(config)))
+
+
+def test_hook_dies(daemon, journal, stopped_daemon, tmp_path):
+    hook = called_by_hand(daemon, "start-host", tmp_path)
+    wait_until(lambda: children_of(hook.pid), "it works")
+    wait_until(lambda: len(journal.messages()) == 1, "it has made the record")
+    os.kill(children_of(hook.pid)[0], signal.SIGKILL)
+    assert hook.communicate(timeout=60) == ("", None) and hook.returncode == 0
+    message, = journal.messages()
+    assert message.startswith("ended by signal 9, the container goes on without it")
+
+
+def test_journal_hangs(daemon, journal, stopped_daemon, tmp_path):
+    """Nobody reads what is sent there, and its queue is full: what there is to say is said on standard error."""
+    with journal.full():
+        hook = called_by_hand(daemon, "start-host", tmp_path)
+        said = hook.communicate(timeout=60)[0]
+    assert hook.returncode == 0
+    assert said.startswith("warning devlxdfs: gave up after 15 seconds")
 
 
 @pytest.fixture

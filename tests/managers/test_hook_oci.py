@@ -279,9 +279,10 @@ def runtime(daemon, *args, **options):
 
 @pytest.mark.parametrize("args", [["--version"], ["list"], ["--root", "create", "list"], ["nonsense"],
                                   ["create"], ["create", "--bundle", "/nowhere", "x"], []], ids=str)
-def test_real_runtime_is_run(daemon, args):
+def test_real_runtime_is_run(daemon, tmp_path, args):
     """With the same arguments, and its answer."""
-    ours, theirs = runtime(daemon, *args), subprocess.run(["runc", *args], text=True, capture_output=True)
+    ours = runtime(daemon, *args, cwd=tmp_path)
+    theirs = subprocess.run(["runc", *args], text=True, capture_output=True, cwd=tmp_path)
     assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout)
     assert ours.stderr.endswith(theirs.stderr.partition(" ")[2])
 

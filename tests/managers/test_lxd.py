@@ -74,11 +74,22 @@ def test_lxds_own_socket(daemon, container, give, place):  # noqa: F811
 
 
 def test_switched_off_in_lxd(daemon, lxd, give):  # noqa: F811
-    """Where LXD's own had no place before, ours has it, though the key was copied with the others."""
+    """Where LXD's own was not wanted, ours is served: the key is not copied with the others."""
     container = lxd.container(config={"user.role": "frontend", "security.devlxd": "false"})
     give(container, "--instead")
     container.start()
     assert container.run("cat /dev/lxd/config/user.role").stdout == "frontend"
+
+
+def test_project(daemon, lxd, give):  # noqa: F811
+    """Its cgroup has another name."""
+    lxd.lxc("project", "create", "other", "--config=features.images=false",
+            "--config=features.profiles=false")
+    container = lxd.container(config={"user.role": "frontend"}, project="other")
+    give(container, "--project", "other")
+    container.start()
+    assert container.cgroup == f"/lxc.payload.other_{container.name}"
+    assert container.run("cat /dev/lxd-files/config/user.role").stdout == "frontend"
 
 
 def test_running(daemon, container, give, place):  # noqa: F811
@@ -91,7 +102,7 @@ def test_running(daemon, container, give, place):  # noqa: F811
     wait_until(lambda: "STOPPED" in daemon.ctl("list"), "the end of the guest")
     container.start()
     assert container.run(f"cat {path}/config/user.role").stdout == "frontend"
-    container.lxd.lxc("config", "device", "remove", container.name, "files")
+    container.lxc("config", "device", "remove", container.name, "files")
     assert container.run(f"ls {path}/config", check=False).returncode != 0
 
 
@@ -135,8 +146,10 @@ def test_neighbour(daemon, lxd, give):  # noqa: F811
     second.add_device("stolen", "disk", source=daemon.tree(first.name), path="/dev/stolen")
     for container in first, second:
         container.start()
-    assert first.run("cat /dev/lxd-files/config/user.role").stdout == "first"
-    assert second.run("cat /dev/lxd-files/config/user.role").stdout == "second"
+    for container, role in (first, "first"), (second, "second"):
+        done = container.run("cat /dev/lxd-files/config/user.role", check=False)
+        assert done.stdout == role, (done, daemon.ctl("whois", str(container.pid)),
+                                     container.run("stat /dev/lxd-files/config/*", check=False))
     stolen = second.run("cat /dev/stolen/config/user.role", check=False)
     assert stolen.returncode != 0 and stolen.stdout == ""
     assert second.run("ls /dev/stolen/config", check=False).returncode != 0

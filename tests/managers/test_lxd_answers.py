@@ -146,8 +146,19 @@ def ask_both(container, paths):
     return [(path, *map(Answer.of, both)) for path, both in zip(paths, answers)]
 
 
-def test_same_answers(container, give):  # noqa: F811
-    give(container)
+def import_plainly(daemon, container):
+    """As LXD prints it, with its profile; it is recognised by being attached."""
+    lxc = container.lxd.lxc
+    daemon.ctl("profile", "edit", "default", input=lxc("query", "/1.0/profiles/default"))
+    daemon.ctl("import", "-", input=lxc("query", f"/1.0/instances/{container.name}"))
+    container.add_device("files", "disk", source=daemon.tree(container.name),
+                         path="/dev/lxd-files")
+    daemon.ctl("attach", container.name, f"--pid={container.pid}", "--path=/dev/lxd-files")
+
+
+@pytest.mark.parametrize("way", ["plainly", "as the example does it"])
+def test_same_answers(daemon, container, give, way):  # noqa: F811
+    import_plainly(daemon, container) if way == "plainly" else give(container)
     keys = container.lxd.query(f"/1.0/instances/{container.name}")["expanded_config"]
     assert {*CONFIG, "user.profile", "volatile.eth0.hwaddr"} <= set(keys)
     used = set()

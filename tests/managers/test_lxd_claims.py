@@ -39,7 +39,7 @@ def start(both, order):
 
 
 def test_binding_of_an_earlier_run(daemon, both):
-    """Both come back, with each other's cgroups: attach takes the match, not where its guest was."""
+    """Both come back, in each other's cgroups: attach goes by the match, not by the last run."""
     of_lxd, of_lxc = both
     start(both, "lxc first")
     daemon.ctl("attach", of_lxd.name, "--pid", str(of_lxd.pid), "--path", "/dev/lxd-files")

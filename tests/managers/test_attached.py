@@ -145,6 +145,7 @@ def test_keeper_killed(pair, guest):
     kill_and_wait(pair.daemon.keeper_pid)
     pair.daemon.process.wait()
     pair.daemon.start()
-    wait_until(lambda: guest.cat(KEY) == "role of web1", lambda: f"read again: {guest.cat(KEY)}")
-    assert pair.two.cat(KEY) == "role of web2"
+    for one in guest, pair.two:
+        wait_until(lambda: one.cat(KEY) == f"role of {one.name}",
+                   lambda: f"{one.name} reads again: {one.cat(KEY)}")
     assert mounts_of(guest) == ["/dev/lxd"]

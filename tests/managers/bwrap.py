@@ -24,8 +24,9 @@ class Bwrap(Container):
     def start(self):
         info, theirs = os.pipe()
         words = ["bwrap", "--unshare-pid", "--unshare-uts", "--unshare-ipc", "--unshare-net",
-                 "--hostname", self.name, "--bind", self.root, "/", "--dev", "/dev", "--proc", "/proc",
-                 "--die-with-parent", "--as-pid-1", "--info-fd", str(theirs), *self.options]
+                 "--hostname", self.name, "--bind", self.root, "/",
+                 "--dev", "/dev", "--proc", "/proc", "--die-with-parent", "--as-pid-1",
+                 "--info-fd", str(theirs), *self.options]
         for source, target in self.mounts:
             words += ["--bind", source, target]
         if self.kind == "user":

@@ -5,16 +5,20 @@ import pytest
 
 from bwrap import Bwrap
 from docker import Docker
+from journal import Journal
 from lab import Lab
-from lxc import Lxc
+from lxc import Lxc, UserLxc
 from nspawn import Nspawn
 from podman import Podman
 
-MANAGERS = (Lxc, Podman, Docker, Nspawn, Bwrap)
+MANAGERS = (Lxc, UserLxc, Podman, Docker, Nspawn, Bwrap)
 
 
 def kinds(ways=()):
-    """(manager, kind, way), all there are, or those of these ways; those of one kind are run by one process, which has its manager up."""
+    """
+    (manager, kind, way), all there are, or those of these ways. Those of one kind are run by one
+    process, which has its manager up.
+    """
     for manager in MANAGERS:
         for kind in manager.KINDS:
             name = f"{manager.__name__.lower()}-{kind}"
@@ -32,3 +36,11 @@ def pytest_configure(config):
 def lab(private_mounts, tmp_path_factory):
     with Lab(str(tmp_path_factory.mktemp("lab"))) as lab:
         yield lab
+
+
+@pytest.fixture
+def journal(lab):
+    """What is logged at the journal's socket, in this session's own /run."""
+    journal = Journal()
+    yield journal
+    journal.close()

@@ -14,12 +14,12 @@ FOREVER = ["tail", "-f", "/dev/null"]
 SAY_READY = ["sh", "-c", "echo ready; exec tail -f /dev/null"]
 
 
-def call(argv, **options):
-    """Runs a manager's command; its standard output."""
-    done = subprocess.run(argv, text=True, capture_output=True, timeout=120, stdin=subprocess.DEVNULL,
-                          **options)
-    assert done.returncode == 0, (argv, done.stdout, done.stderr)
-    return done.stdout
+def call(argv, status=0, **options):
+    """Runs a manager's command, which must exit with status; what it says, errors if it fails."""
+    done = subprocess.run(argv, text=True, capture_output=True, timeout=120,
+                          stdin=subprocess.DEVNULL, **options)
+    assert done.returncode == status, (argv, done.stdout, done.stderr)
+    return done.stdout + (done.stderr if status else "")
 
 
 def cgroup_of(pid):

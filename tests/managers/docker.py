@@ -31,7 +31,8 @@ class Dockerd:
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._answers, lambda: f"dockerd answers: {open(self.log).read()[-4000:]}", 60)
-        with subprocess.Popen(["tar", "-C", lab.roots[0], "-c", "."], stdout=subprocess.PIPE) as tar:
+        with subprocess.Popen(["tar", "-C", lab.roots[0], "-c", "."],
+                              stdout=subprocess.PIPE) as tar:
             subprocess.run(self.command("import", "-", "box"), stdin=tar.stdout, check=True,
                            stdout=subprocess.DEVNULL)
 
@@ -48,8 +49,8 @@ class Dockerd:
 
     def command(self, *args):
         # Debian's client, as there may be another one before it in PATH.
-        return [shutil.which("docker", path="/usr/bin:/bin"), "--config", f"{self.directory}/client",
-                "-H", f"unix://{self.socket}", *args]
+        return [shutil.which("docker", path="/usr/bin:/bin"),
+                "--config", f"{self.directory}/client", "-H", f"unix://{self.socket}", *args]
 
     def close(self):
         # At once: it would wait for a containerd that it has told to end.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where the managers of a test session keep their things, none of them the machine's.
 
-/etc, /var, /run and /root are the machine's to look at; what managers write there is in a file system of this mount
-namespace alone. Cgroups, which no namespace hides, have names with `prefix` in them and are removed at the end.
+/etc, /var, /run and /root are the machine's to look at; what managers write there is in a file
+system of this mount namespace alone. Cgroups, which no namespace hides, have names with `prefix` in
+them and are removed at the end.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ def libraries_of(program):
 
 def make_root(directory):
     """A root file system: Debian's busybox, and curl with its libraries."""
-    for name in "bin", "dev", "etc", "lib", "mnt", "proc", "root", "run", "sys", "tmp", "usr", "var":
+    for name in "bin dev etc lib mnt proc root run sys tmp usr var".split():
         os.makedirs(os.path.join(directory, name))
     programs = os.path.join(directory, "bin")
     shutil.copy("/bin/busybox", programs)
@@ -51,7 +52,8 @@ def make_root(directory):
     for library in libraries_of(curl):
         os.makedirs(directory + os.path.dirname(library), exist_ok=True)
         shutil.copy(library, directory + library)
-    for path, line in (("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"), ("/etc/group", "root:x:0:\n")):
+    for path, line in (("/etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
+                       ("/etc/group", "root:x:0:\n")):
         with open(directory + path, "w") as file:
             file.write(line)
 
@@ -65,31 +67,32 @@ class Lab(contextlib.ExitStack):
         self.callback(self._remove_cgroups)
         self.callback(self._unmount)
         self._cover()
-        self.roots = {0: self.path("root")}
+        self.roots = {0: self.path("root0")}
         make_root(self.roots[0])
-        self.roots[FIRST_MAPPED_ID] = self.path("root-mapped")
-        subprocess.run(["cp", "-a", self.roots[0], self.path("root-mapped")], check=True)
-        subprocess.run(["chown", "-hR", f"{FIRST_MAPPED_ID}:{FIRST_MAPPED_ID}",
-                        self.path("root-mapped")], check=True)
         self.n_copies = 0
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
 
     def root(self, first_id=0):
-        """Another root file system, which shares files with all others."""
+        """Another root file system, which shares files with others that have the same owner."""
+        if first_id not in self.roots:
+            self.roots[first_id] = self.path(f"root{first_id}")
+            for words in (["cp", "-a", self.roots[0]], ["chown", "-hR", f"{first_id}:{first_id}"]):
+                subprocess.run([*words, self.roots[first_id]], check=True)
         self.n_copies += 1
         copy = self.path(f"copy{self.n_copies}")
         subprocess.run(["cp", "-al", self.roots[first_id], copy], check=True)
         return copy
 
     def daemon_directory(self, is_shared):
-        """A new one; what is mounted there is seen in mount namespaces that were made before, or is not."""
+        """A new one; what is mounted there is seen in mount namespaces made before, or is not."""
         top = self.path("shared" if is_shared else "private")
         if not os.path.isdir(top):
             os.mkdir(top)
             subprocess.run(["mount", "--bind", top, top], check=True)
-            subprocess.run(["mount", "--make-shared" if is_shared else "--make-private", top], check=True)
+            subprocess.run(["mount", "--make-shared" if is_shared else "--make-private", top],
+                           check=True)
         return tempfile.mkdtemp(dir=top)
 
     def _cover(self):
@@ -101,12 +104,14 @@ class Lab(contextlib.ExitStack):
         os.mkdir(ours)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "covers", ours], check=True)
         for top in LOOKED_AT:
-            upper, work = (os.path.join(ours, kind + top.replace("/", "-")) for kind in ("upper", "work"))
+            upper, work = (os.path.join(ours, kind + top.replace("/", "-"))
+                           for kind in ("upper", "work"))
             os.mkdir(upper)
             os.mkdir(work)
             os.chmod(upper, os.stat(top).st_mode & 0o7777)
             subprocess.run(["mount", "-t", "overlay", "-o",
-                            f"lowerdir={top},upperdir={upper},workdir={work}", "covers", top], check=True)
+                            f"lowerdir={top},upperdir={upper},workdir={work}", "covers", top],
+                           check=True)
         for path, text in texts.items():
             with open(path, "w") as file:
                 file.write(RANGES if path.startswith("/etc/sub") else text)
@@ -123,3 +128,8 @@ class Lab(contextlib.ExitStack):
         for top in glob.glob(f"/sys/fs/cgroup/**/*{self.prefix}*", recursive=True):
             for directory, _, _ in os.walk(top, topdown=False):
                 os.rmdir(directory)
+        # What nspawn leaves in hierarchies where it has no cgroup of its own.
+        for name in "payload", "supervisor":
+            for left in glob.glob(f"/sys/fs/cgroup/*/{name}"):
+                with contextlib.suppress(OSError):
+                    os.rmdir(left)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""systemd-nspawn without systemd, with --keep-unit: in a cgroup as its unit would have, or in that of who starts it.
+"""systemd-nspawn without systemd: in a cgroup as its unit would have, or in that of who starts it.
 
-It divides the cgroup that it finds itself in into supervisor/ and payload/; containers that one shell starts share them.
+It divides the cgroup that it finds itself in into supervisor/ and payload/; containers that one
+shell starts share them.
 """
 
 import subprocess
@@ -23,7 +24,8 @@ class Nspawn(Container):
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.root = self.lab.root(self.root_uid)
-        self.unit = Cgroup(f"/{self.id}.service" if self.way == "cgroup" else f"/{self.lab.prefix}-shell")
+        self.unit = Cgroup(f"/{self.id}.service" if self.way == "cgroup"
+                           else f"/{self.lab.prefix}-shell")
 
     def cgroup_path(self):
         return f"{self.unit.path}/payload"

@@ -10,6 +10,7 @@ from lab import FIRST_MAPPED_ID, N_MAPPED_IDS, USER, USER_ID
 
 
 class Podman(Container):
+    image = "box"
     KINDS = ("privileged", "mapped", "rootless")
     # A user's podman has a mount namespace that stays, from the first time that it is called.
     SHARED_KINDS = ("rootless",)
@@ -43,7 +44,8 @@ class Podman(Container):
 
     def command(self, *args):
         words = ["podman", "--root", f"{self.home}/storage", "--runroot", f"{self.run_dir}/storage",
-                 "--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none", *args]
+                 "--runtime", "runc", "--cgroup-manager", "cgroupfs",
+                 "--events-backend", "none", *args]
         if self.kind == "rootless":
             words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *words]
         return words
@@ -59,9 +61,9 @@ class Podman(Container):
             options += ["-v", f"{source}:{target}"]
         if self.kind == "mapped":
             options += ["--uidmap", f"0:{FIRST_MAPPED_ID}:{N_MAPPED_IDS}"]
-        if self.kind != "rootless":
+        if self.kind != "rootless" and "--cgroups=disabled" not in self.options:
             options += ["--cgroup-parent", f"/{self.lab.prefix}-podman"]
-        self.call("run", "-d", *options, "box", *FOREVER)
+        self.call("run", "-d", *options, self.image, *FOREVER)
         self.pid = int(self.call("inspect", "-f", "{{.State.Pid}}", self.id))
 
     def stop(self):
@@ -70,8 +72,9 @@ class Podman(Container):
         wait_until(self._remove, "podman rm")
 
     def _remove(self):
-        return subprocess.run(self.command("rm", "--force", "--ignore", self.id), env=self.environment(), cwd="/",
-                              capture_output=True).returncode == 0
+        done = subprocess.run(self.command("rm", "--force", "--ignore", self.id),
+                              env=self.environment(), cwd="/", capture_output=True)
+        return done.returncode == 0
 
     def enter(self):
         if (self.kind, self.way) == ("rootless", "attach"):

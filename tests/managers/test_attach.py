@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""devlxdfs attach and detach with containers of real managers: what is odd about their /dev, and what goes wrong meanwhile.
+"""devlxdfs attach and detach with containers of real managers: odd ones, and ones that end.
 
 tests/system/test_attach.py has the same with guests of namespaces alone, and more of it.
 """
@@ -17,6 +17,12 @@ from daemon import kill_and_wait, wait_until
 from pair import Pair
 
 KEY = "config/user.role"
+PIVOT = """mount --make-rprivate /
+mount --rbind / /mnt
+cd /mnt
+pivot_root . tmp
+umount -l /tmp
+"""
 
 
 @pytest.fixture(scope="module", params=kinds(["attach"]))
@@ -105,6 +111,19 @@ def test_read_only_dev(pair, guest):
     as_host(guest, "mount", "-o", "remount,bind,ro", "/dev")
     attach(pair)
     assert guest.cat(KEY) == "role of web1"
+
+
+def test_pivots_its_root_later(pair, guest):
+    """As programs do that boot a root file system of theirs, and take /dev along."""
+    attach(pair)
+    as_host(guest, "sh", "-ec", PIVOT)
+    assert guest.cat(KEY) == "role of web1"
+    attach(pair)
+    assert mounts_of(guest) == ["/dev/lxd"]
+    pair.daemon.ctl("detach", "web1")
+    assert mounts_of(guest) == []
+    guest.down()
+    guest.up()
 
 
 def test_init_dies_meanwhile(pair, guest):

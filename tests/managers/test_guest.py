@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a guest sees and does, in containers that were started as people start them: with a mount and a record, or attached when they run."""
+"""What a guest sees and does, in containers that have a mount, or are attached later."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_ready(pair):
 
 
 def test_other(pair):
-    """It has the other's directory. That is no use to it, unless who has the directory is who is meant."""
+    """It has the other's directory, which is no use to it, unless who has it is who is meant."""
     found = pair.one.run(["cat", "/dev/other/config/user.role"], check=False)
     if pair.way == "mount":
         assert found.stdout == "role of web2"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two hundred containers that come, are attached, and go, leave nothing behind. More of those that cost less."""
+"""Two hundred containers that come, are attached and go leave nothing; most are cheap ones."""
 
 import contextlib
 import json

@@ -3,7 +3,7 @@
 #
 #   unit lint tidy fuzz  meson's, in build/
 #   system clients       the real daemon with guests of namespaces and a cgroup (pytest, root)
-#   managers             the same with containers of LXC, podman, Docker, systemd-nspawn and bubblewrap
+#   managers             the same with containers of LXC, LXD, podman, Docker, systemd-nspawn and bubblewrap
 #   asan                 these, but for older kernels, the package, and clients that only read files, again under
 #                        ASan and UBSan, in build-asan/
 #   tsan                 the daemon under TSan with load, in build-tsan/

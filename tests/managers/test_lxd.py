@@ -12,6 +12,8 @@ from daemon import wait_until
 from lxd_fixtures import give, lxd  # noqa: F401 (fixtures)
 from reader import Reader
 
+pytestmark = pytest.mark.xdist_group("lxd")
+
 
 @pytest.fixture(params=["beside", "instead"])
 def place(request):

@@ -10,6 +10,8 @@ import pytest
 
 from lxd_fixtures import give, lxd  # noqa: F401 (fixtures)
 
+pytestmark = pytest.mark.xdist_group("lxd-answers")
+
 CONFIG = {"user.role": "frontend", "user.percent": "100%d %s", "user.a/b": "slash",
           "user.utf8": "gr\u00fc\u00df", "user.lines": "one\n\ntwo\n", "user.large": "x" * 70000,
           "user.meta-data": "x: y\n", "user.vendor-data": "no YAML",

@@ -13,6 +13,8 @@ from lxc import Lxc
 from lxd import unique
 from lxd_fixtures import lxd  # noqa: F401 (a fixture)
 
+pytestmark = pytest.mark.xdist_group("lxd-claims")
+
 
 @pytest.fixture
 def both(daemon, lab, lxd):  # noqa: F811

@@ -99,7 +99,7 @@ def test_create(ctl):
 
 @pytest.mark.parametrize("option, match, words", [
     ("--lxc", {"cgroup": "/lxc.payload.web-1"}, None),
-    ("--nspawn", {"cgroup": "/machine.slice/systemd-nspawn@web-1.service"}, None),
+    ("--nspawn", {"cgroup": "/machine.slice/systemd-nspawn@web-1.service/payload"}, None),
     ("--machine", {"cgroup": "/machine.slice/machine-web\\x2d1.scope"}, None),
     ("--podman", None, "podman run --annotation org.devlxdfs.instance=web-1 ..."),
     ("--docker", None, "docker run --runtime devlxdfs -v {}/run/tree/web-1:/dev/lxd ..."),

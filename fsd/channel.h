@@ -19,6 +19,7 @@ enum channel_type {
 	CHANNEL_PONG,    /* worker: it is well */
 	CHANNEL_UPGRADE, /* worker: the host wants an upgrade */
 	CHANNEL_UPGRADES, /* to the worker: serial and count have been done and have failed, the last by error */
+	CHANNEL_GUESTS, /* worker: a guest has ended, or an instance is new: something may be to attach or to forget */
 	_CHANNEL_N,
 };
 

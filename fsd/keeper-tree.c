@@ -120,6 +120,7 @@ int keeper_open_tree(struct keeper *k)
 	}
 	k->shared->is_resend_off = k->options->no_resend;
 	r = mount_tree(k->tree_path, k->shared, &k->fuse_fd);
+	k->attacher.is_tree_new = true;
 	if (r == 0) {
 		memcpy(k->fixed, k->shared, sizeof(k->fixed));
 		keep_tree(k);

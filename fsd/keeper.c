@@ -49,6 +49,7 @@ static void keeper_finish(struct keeper *k)
 
 	while (k->n_held > 0)
 		closep(&k->held_fds[--k->n_held]);
+	attacher_stop(&k->attacher);
 	sockets_finish(&k->sockets);
 	if (k->shared)
 		poker_stop(&k->poker, k->shared);
@@ -142,6 +143,24 @@ static void start_poker(struct keeper *k)
 			 strerror(-r));
 }
 
+static void look_at_guests(struct keeper *k)
+{
+	bool is_running = k->attacher.pid_fd >= 0;
+	int r = k->shared ? attacher_look(&k->attacher, k->run.path) : 0;
+
+	if (r == 0 && !is_running && k->attacher.pid_fd >= 0)
+		r = keeper_watch(k, k->attacher.pid_fd);
+	if (r < 0)
+		log_warn("cannot look after guests that are attached: %s", strerror(-r));
+}
+
+static void handle_attacher_end(struct keeper *k)
+{
+	attacher_reap(&k->attacher);
+	if (k->attacher.is_wanted && !k->is_stopping)
+		look_at_guests(k);
+}
+
 static void worker_is_ready(struct keeper *k)
 {
 	k->has_served = true;
@@ -153,6 +172,7 @@ static void worker_is_ready(struct keeper *k)
 	if (k->shared && k->poker.pid == 0)
 		start_poker(k);
 	publish(k);
+	look_at_guests(k);
 }
 
 /* Tells the worker what became of a socket. */
@@ -191,6 +211,8 @@ static void handle_worker_message(struct keeper *k, const struct channel_message
 		worker_is_ready(k);
 	else if (m->type == CHANNEL_PONG)
 		k->n_unanswered = 0;
+	else if (m->type == CHANNEL_GUESTS && !k->is_stopping)
+		look_at_guests(k);
 	else if (m->type == CHANNEL_UPGRADE)
 		upgrade_begin(k);
 	else if (m->type == CHANNEL_BIND && k->shared && sockets_find(&k->sockets, m->serial) >= 0)
@@ -389,7 +411,8 @@ static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, 
 		   {&k->upgrade.trial_fd, upgrade_handle_trial},
 		   {&k->sockets.helper.channel_fd, handle_helper_channel},
 		   {&k->sockets.helper.pid_fd, handle_helper_death},
-		   {&k->poker.pid_fd, handle_poker_death}};
+		   {&k->poker.pid_fd, handle_poker_death},
+		   {&k->attacher.pid_fd, handle_attacher_end}};
 
 	/* A handler may close a descriptor, and what it opens may get the same number: those after it look for themselves. */
 	for (size_t h = 0; h < ARRAY_SIZE(all); h++) {
@@ -404,7 +427,7 @@ static void keeper_dispatch(struct keeper *k, const struct epoll_event *events, 
 
 static int keeper_loop(struct keeper *k)
 {
-	struct epoll_event events[11];
+	struct epoll_event events[12];
 
 	while (!k->is_done) {
 		int n = epoll_wait(k->epoll_fd, events, ARRAY_SIZE(events), -1);
@@ -482,6 +505,7 @@ int keeper_run(const struct options *options)
 		.helper_pause = {.max_us = pause_max_us(0), .short_us = SHORT_LIFE_US},
 		.poker_pause = {.max_us = pause_max_us(0), .short_us = SHORT_LIFE_US},
 		.poker = {0, -1},
+		.attacher = {.pid_fd = -1},
 		.poke_fds = {-1, -1},
 		.pid_fd = -1,
 		.channel_fd = -1,

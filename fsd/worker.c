@@ -156,6 +156,9 @@ static void on_change(void *ctx, const struct diff *diff)
 		hub_changed(w->hub, diff, show, w);
 	if (w->runs && s)
 		runwatch_changed(w->runs, snapshot_name(s));
+	/* Its guest may run already, and wait for it. */
+	if (w->hub && !diff->old_snapshot)
+		(void)keeperlink_tell(&w->keeper, CHANNEL_GUESTS);
 }
 
 static void tell(struct worker *w, enum lifecycle action, const char *name, const char *reason)
@@ -166,7 +169,11 @@ static void tell(struct worker *w, enum lifecycle action, const char *name, cons
 
 static void on_run(void *ctx, const char *name, bool is_running)
 {
+	const struct worker *w = ctx;
+
 	tell(ctx, is_running ? LIFECYCLE_STARTED : LIFECYCLE_STOPPED, name, NULL);
+	if (!is_running)
+		(void)keeperlink_tell(&w->keeper, CHANNEL_GUESTS);
 }
 
 static void on_ready(void *ctx, const char *name)
@@ -180,6 +187,9 @@ static void on_bound(void *ctx, const char *name)
 
 	if (w->runs)
 		runwatch_changed(w->runs, name);
+	/* A guest that has ended before it was watched does not stop. */
+	if (w->hub)
+		(void)keeperlink_tell(&w->keeper, CHANNEL_GUESTS);
 }
 
 static void on_rejected(void *ctx, const char *name, const char *reason)

@@ -31,7 +31,7 @@ echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 install() {
     # shellcheck disable=SC2086 # a list of words
-    apt-get install -y --no-install-recommends $missing >"$log" 2>&1
+    apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing >"$log" 2>&1
 }
-# A fresh machine has no package lists yet.
+# A fresh machine has no package lists yet. Another apt may hold the lock for a while.
 install || { apt-get update >"$log" 2>&1 && install; } || { cat "$log" >&2; exit 1; }

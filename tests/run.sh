@@ -3,6 +3,7 @@
 #
 #   unit lint tidy fuzz  meson's, in build/
 #   system clients       the real daemon with guests of namespaces and a cgroup (pytest, root)
+#   managers             the same with containers of LXC, LXD, podman, Docker, systemd-nspawn and bubblewrap
 #   asan                 these, but for older kernels, the package, and clients that only read files, again under
 #                        ASan and UBSan, in build-asan/
 #   tsan                 the daemon under TSan with load, in build-tsan/
@@ -12,7 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-known="unit lint tidy fuzz system clients asan tsan"
+known="unit lint tidy fuzz system clients managers asan tsan"
 suites=${*:-$known}
 for suite in $suites; do
     [[ " $known " == *" $suite "* ]] || { echo "suites are: $known" >&2; exit 2; }
@@ -81,6 +82,8 @@ if build build; then
     for suite in system clients; do
         wanted $suite && python_tests build $suite tests/$suite
     done
+    # Containers of one kind in one process, which has made their image.
+    wanted managers && python_tests build managers tests/managers --dist loadgroup
 fi
 if wanted asan && build build-asan --native-file tests/dev.ini; then
     meson_tests build-asan unit

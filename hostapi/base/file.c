@@ -8,10 +8,12 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdint.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -234,4 +236,12 @@ int file_mkdirs(const char *path, mode_t mode)
 		*p = '/';
 	}
 	return make_directory(copy, mode);
+}
+
+int file_open_at(int dir_fd, const char *path, int flags, uint64_t resolve)
+{
+	const struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC, .resolve = resolve};
+	int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
 }

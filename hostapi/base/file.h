@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* For _cleanup_; with it goes the descriptor that it was made of. */
@@ -64,3 +65,9 @@ int file_lock(int dir_fd, const char *name, bool wait);
  * Returns 0 or -errno (-ENOTDIR when something else is there).
  */
 int file_mkdirs(const char *path, mode_t mode);
+
+/*
+ * openat2(2) (5.6), close-on-exec: @resolve is its RESOLVE_* flags, which say where links and ".." may lead. Returns the
+ * descriptor or -errno.
+ */
+int file_open_at(int dir_fd, const char *path, int flags, uint64_t resolve);

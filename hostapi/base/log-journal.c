@@ -29,6 +29,12 @@ bool log_journal_is_stderr(void)
 	       ino == st.st_ino;
 }
 
+bool log_journal_is_there(void)
+{
+	/* sd_journal_sendv() takes a missing one for success. */
+	return access("/run/systemd/journal/socket", W_OK) == 0;
+}
+
 int log_journal_send(const struct iovec *fields, int n_fields)
 {
 	return sd_journal_sendv(fields, n_fields);

@@ -59,6 +59,11 @@ void log_init(const char *ident, enum log_level max_level)
 	sink.is_journal = log_journal_is_stderr();
 }
 
+void log_prefer_journal(void)
+{
+	sink.is_journal = log_journal_is_there();
+}
+
 void log_keep_tail(struct log_tail *tail)
 {
 	sink.tail = tail;

@@ -43,6 +43,12 @@ enum log_event {
 /* @ident is the program's name; @max_level drops what is less urgent. Call once, before threads. */
 void log_init(const char *ident, enum log_level max_level);
 
+/*
+ * For a program whose standard error is somebody else's log: entries go to the journal if this host has one. Call
+ * after log_init().
+ */
+void log_prefer_journal(void);
+
 /* The last entries of a process, in memory that may outlive it: line n is at n % LOG_TAIL_LINES, n counts them. */
 #define LOG_TAIL_LINES 4
 #define LOG_TAIL_BYTES 256

@@ -41,10 +41,10 @@ json_t *explain_features(struct identity *id, bool has_peerpidfd)
 			 access("/proc/1/cgroup", R_OK) < 0);
 }
 
-static json_t *claims_of(struct registry *registry, const char *path, uint64_t cgroup_id_now)
+static json_t *claims_of(const struct identity *id, const char *path, uint64_t cgroup_id_now)
 {
 	struct claim claims[CLAIMS_MAX];
-	size_t n = registry_claims(registry, path, claims);
+	size_t n = registry_claims(id->registry, path, claims);
 	json_auto_t *list = json_array();
 	bool ok = list;
 
@@ -58,7 +58,8 @@ static json_t *claims_of(struct registry *registry, const char *path, uint64_t c
 						   c->kind == CLAIM_MATCH ? "match" : "binding",
 						   "instance", instance_name(c->instance),
 						   "cgroup_id", bound, "valid",
-						   owner_is_valid(c, cgroup_id_now))) == 0;
+						   owner_is_valid(id->registry, id->root_fd, c,
+								  path, cgroup_id_now))) == 0;
 		claim_finish(&claims[i]);
 	}
 	return ok ? json_incref(list) : NULL;
@@ -84,8 +85,7 @@ static json_t *tried(struct identity *id, const char *path)
 			now = 0;
 		ok = json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "path", level, "id",
 							   id_or_null(now), "claims",
-							   claims_of(id->registry, level, now))) ==
-		     0;
+							   claims_of(id, level, now))) == 0;
 	}
 	return ok ? json_incref(list) : NULL;
 }

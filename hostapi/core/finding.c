@@ -123,7 +123,9 @@ static int judge(struct identity *id, const char *path, uint64_t cgroup_id_known
 		if (!f->claimed)
 			return -ENOMEM;
 	}
-	if (cgroup_id_known)
+	if (owner.is_passing)
+		f->generation = 0; /* that of no claims: everybody asks again */
+	else if (cgroup_id_known)
 		lru_put(id->findings, cgroup_id_known, &f);
 	*ret = steal_ptr(&f);
 	return 0;

@@ -17,7 +17,7 @@ struct finding {
 	_Atomic unsigned refs;
 	int outcome;               /* _IDENTITY_E_SUCCESS, UNKNOWN or CONFLICT */
 	uint64_t cgroup_id;        /* 0: not known */
-	uint64_t generation;       /* of claims under which it was judged */
+	uint64_t generation;       /* of claims under which it was judged; 0: ask again */
 	struct instance *instance; /* with SUCCESS */
 	uint64_t claimed_id;       /* the cgroup by which it was recognised; 0: not known */
 	char *claimed;             /* its path; NULL unless SUCCESS */

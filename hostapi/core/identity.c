@@ -269,7 +269,8 @@ int identity_confirm(struct identity *id, struct caller *c)
 		return r;
 	if (r != 0 || owner.instance != c->instance)
 		return IDENTITY_E_UNKNOWN;
-	c->generation = generation;
+	if (!owner.is_passing)
+		c->generation = generation;
 	return 0;
 }
 

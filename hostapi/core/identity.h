@@ -49,9 +49,9 @@ struct caller {
 	struct boot boot;          /* which run of the guest */
 	uint64_t cgroup_id;        /* the caller's own (leaf) cgroup; 0 when not known */
 	char *cgroup_path;         /* its path; NULL when not known */
-	uint64_t generation;       /* claims generation under which this was decided */
-	bool by_mount;             /* judged by identity_mount(): no cgroup is known */
-	pid_t pid;                 /* for the log only: never an identity */
+	uint64_t generation; /* claims generation under which this was decided; 0: ask again */
+	bool by_mount;       /* judged by identity_mount(): no cgroup is known */
+	pid_t pid;           /* for the log only: never an identity */
 	uid_t uid;
 };
 void caller_finish(struct caller *c);

@@ -188,11 +188,12 @@ int process_depth(pid_t pid, unsigned *ret_depth)
 	return n < 0 ? (int)n : process_parse_depth(text, ret_depth);
 }
 
-int process_of_thread(pid_t tid, pid_t *ret_pid)
+/* The process id in the line @name of the status of @id. */
+static int read_pid(pid_t id, const char *name, pid_t *ret_pid)
 {
 	char text[TEXT_MAX];
-	ssize_t n = read_text(tid, "status", text, sizeof(text));
-	const char *rest = n < 0 ? NULL : find_line(text, "Tgid");
+	ssize_t n = read_text(id, "status", text, sizeof(text));
+	const char *rest = n < 0 ? NULL : find_line(text, name);
 	uint64_t pid;
 
 	if (n < 0)
@@ -201,6 +202,16 @@ int process_of_thread(pid_t tid, pid_t *ret_pid)
 		return -EINVAL;
 	*ret_pid = (pid_t)pid;
 	return 0;
+}
+
+int process_of_thread(pid_t tid, pid_t *ret_pid)
+{
+	return read_pid(tid, "Tgid", ret_pid);
+}
+
+int process_parent(pid_t pid, pid_t *ret_pid)
+{
+	return read_pid(pid, "PPid", ret_pid);
 }
 
 int process_uid(pid_t pid, uid_t *ret_uid)

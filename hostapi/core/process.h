@@ -59,6 +59,9 @@ int process_depth(pid_t pid, unsigned *ret_depth);
 /* The process of which @tid is a thread, itself for a first one. Returns 0, -ESRCH, or -errno. */
 int process_of_thread(pid_t tid, pid_t *ret_pid);
 
+/* Its parent; 0 for one that has none in our pid namespace. Returns 0, -ESRCH, or -errno. */
+int process_parent(pid_t pid, pid_t *ret_pid);
+
 /* Its effective uid. Returns 0, -ESRCH, or -errno. */
 int process_uid(pid_t pid, uid_t *ret_uid);
 

@@ -50,6 +50,10 @@ static const struct member {
 	 .help = "bytes of a record file"},
 	{MEMBER(max_value_bytes), .min = 1, .max = 1 << 28, .initial = 1 << 20,
 	 .help = "bytes of a config or device value"},
+	{MEMBER(offer_dev_incus), .max = 1,
+	 .help = "1: what is attached at /dev/lxd is at /dev/incus, too"},
+	{MEMBER(create_lxc_records), .max = 1,
+	 .help = "1: an LXC container without a record gets one when it starts"},
 };
 
 static uint32_t *number_at(struct settings *s, const struct member *m)

@@ -26,6 +26,9 @@ struct settings {
 	uint32_t identity_cache;     /* entries */
 	uint32_t max_record_bytes;
 	uint32_t max_value_bytes;
+	uint32_t offer_dev_incus; /* whether guests are attached at /dev/incus, too */
+	uint32_t
+		create_lxc_records; /* whether an LXC container without a record gets one when it starts */
 };
 
 /* The defaults of design section 7. */

@@ -11,6 +11,7 @@
 #include "ctl/daemon.h"
 #include "ctl/member.h"
 #include "ctl/place.h"
+#include "ctl/starter.h"
 
 struct subject {
 	const char *name;
@@ -118,11 +119,19 @@ static void check_conflicts(struct check_run *run, const json_t *summary)
 	}
 }
 
+static bool is_tree_in_use(const struct subject *s)
+{
+	const json_t *tree = json_object_get(s->summary, "tree");
+
+	return json_is_true(json_object_get(tree, "in_use"));
+}
+
 /* What the guest finds at its /dev/lxd. */
 static void check_place(struct check_run *run, const struct subject *s, pid_t pid)
 {
 	const char *run_dir = run->context->run_dir;
 	const struct place place = place_of(pid, run_dir, s->name);
+	bool is_absent = place.kind == PLACE_OTHER || place.kind == PLACE_NOTHING;
 
 	if (place.kind == PLACE_DIRECTORY && streq(place.instance, s->name))
 		check_ok(run, "at its /dev/lxd is its directory of the tree");
@@ -141,7 +150,10 @@ static void check_place(struct check_run *run, const struct subject *s, pid_t pi
 		check_ok(run, "at its /dev/lxd/sock is %s", place_explain(place.kind));
 	else if (place.kind == PLACE_UNKNOWN)
 		check_note(run, "what is at its /dev/lxd is %s", place_explain(place.kind));
-	else if (place.kind == PLACE_OTHER || place.kind == PLACE_NOTHING)
+	else if (is_absent && is_tree_in_use(s))
+		check_note(run, "its directory is in use, but not at its /dev/lxd, where %s",
+			   place.kind == PLACE_OTHER ? "another daemon's socket is" : "nothing is");
+	else if (is_absent)
 		check_fail(run, "at its /dev/lxd/sock is %s", place_explain(place.kind));
 	else
 		check_fail(run, "at its /dev/lxd is %s", place_explain(place.kind));
@@ -183,7 +195,7 @@ static void check_match_mount(struct check_run *run, const struct subject *s)
 		"it is recognised by its mount: whoever has %s/tree/%s is it, so no other guest may "
 		"be given that",
 		run_dir, s->name);
-	if (json_is_true(json_object_get(tree, "in_use")))
+	if (is_tree_in_use(s))
 		check_ok(run, "its directory is in use");
 	else
 		check_note(run,
@@ -192,19 +204,34 @@ static void check_match_mount(struct check_run *run, const struct subject *s)
 			   run_dir, s->name);
 }
 
+/* A process runs in the cgroup at @path: whose it is, and what it finds. */
+static void check_runs(struct check_run *run, const struct subject *s, const char *path, pid_t pid)
+{
+	_cleanup_(buf_finish) struct buf whose = {0};
+
+	if (starter_describe(pid, &whose) == 0 && whose.len > 0)
+		check_ok(run, "its cgroup %s runs, first process %d of %s", path, (int)pid,
+			 whose.data);
+	else
+		check_ok(run, "its cgroup %s runs, first process %d", path, (int)pid);
+	check_process(run, s, pid);
+}
+
 /* Which cgroup it is recognised by, and whether a guest runs there. */
 static void check_match(struct check_run *run, const struct subject *s)
 {
 	const json_t *match = json_object_get(s->summary, "match");
-	const char *path = json_string_value(
-		json_object_get(json_object_get(s->summary, "binding"), "cgroup"));
 	bool by_mount = json_is_true(json_object_get(match, "mount"));
 	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
+	const char *path = json_string_value(
+		json_object_get(json_object_get(s->summary, "binding"), "cgroup"));
 	uint64_t start;
 	pid_t pid;
 	int r;
 
-	if (!path)
+	if (path)
+		check_ok(run, "it is bound to the cgroup %s", path);
+	else
 		path = json_string_value(json_object_get(match, "cgroup"));
 	if (by_mount)
 		check_match_mount(run, s);
@@ -225,8 +252,7 @@ static void check_match(struct check_run *run, const struct subject *s)
 				  "no process in its cgroup %s; start the guest, or ask for "
 				  "its real cgroup: devlxdfs whois PID",
 				  path);
-	check_ok(run, "its cgroup %s runs, first process %d", path, (int)pid);
-	check_process(run, s, pid);
+	check_runs(run, s, path, pid);
 }
 
 static void check_counters(struct check_run *run, const json_t *summary)

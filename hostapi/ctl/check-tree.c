@@ -12,7 +12,7 @@
 
 #include "base/fusehost.h"
 #include "base/mountinfo.h"
-#include "ctl/apart.h"
+#include "base/apart.h"
 #include "ctl/daemon.h"
 
 #define MOUNT_TYPE "fuse.devlxdfs"
@@ -127,7 +127,7 @@ static void touch(const void *ctx, void *answer)
 
 static void check_answer(struct check_run *run, const char *path)
 {
-	int error = 0, r = apart_look(touch, path, &error, sizeof(error));
+	int error = 0, r = apart_call(touch, path, &error, sizeof(error));
 
 	if (r == -ETIMEDOUT)
 		check_fail(run, "%s does not answer; see the daemon's log, or restart it", path);

@@ -7,29 +7,71 @@
 #include "base/text.h"
 #include "ctl/change.h"
 #include "ctl/daemon.h"
+#include "ctl/manager.h"
 #include "ctl/member.h"
 #include "ctl/pairs.h"
 
-/* Sets match from --cgroup, --lxc or --mount; leaves the record alone without them. */
+/* At most one option says how it is recognised. */
+static int check_match(const struct call *c)
+{
+	const char *first = NULL;
+
+	for (size_t i = 0; i < c->n_options; i++) {
+		const char *name = c->options[i].name;
+
+		if (!streq(name, "cgroup") && !streq(name, "mount") && !manager_find(name))
+			continue;
+		if (first && !streq(first, name))
+			return command_misused(c, "--%s and --%s exclude each other", first, name);
+		first = name;
+	}
+	return 0;
+}
+
+/* The options for managers. Returns 0 or an exit status; @ret gets the cgroup's path, if it has one that can be told. */
+static int ask_managers(const struct call *c, const struct change *change, struct buf *ret)
+{
+	for (size_t i = 0; i < c->n_options; i++) {
+		const struct manager *m = manager_find(c->options[i].name);
+
+		if (m && manager_cgroup(m, change->name, ret) < 0)
+			return say_errno(change->subject, -ENOMEM, "cannot make it");
+	}
+	return 0;
+}
+
+/* Sets match from --cgroup, --mount or a manager's option; leaves the record alone without them. */
 static int set_match(const struct call *c, struct change *change)
 {
+	_cleanup_(buf_finish) struct buf cgroup = {0};
 	const char *path = command_value(c, "cgroup");
-	bool by_mount = command_has(c, "mount");
-	char lxc[96];
+	int r = check_match(c);
 
-	if ((path != NULL) + command_has(c, "lxc") + by_mount > 1)
-		return command_misused(c, "--cgroup, --lxc and --mount exclude each other");
-	if (by_mount &&
+	if (r == 0)
+		r = ask_managers(c, change, &cgroup);
+	if (r != 0)
+		return r;
+	if (command_has(c, "mount") &&
 	    json_object_set_new(change->record, "match", json_pack("{s:b}", "mount", 1)) < 0)
 		return say_errno(change->subject, -ENOMEM, "cannot make it");
-	if (command_has(c, "lxc")) {
-		snprintf(lxc, sizeof(lxc), "/lxc.payload.%s", change->name);
-		path = lxc;
-	}
+	if (cgroup.len)
+		path = cgroup.data;
 	if (path &&
 	    json_object_set_new(change->record, "match", json_pack("{s:s}", "cgroup", path)) < 0)
 		return say(SAY_REFUSED, change->subject, "the cgroup's path is not UTF-8");
 	return 0;
+}
+
+/* How to start its guest, where that is not known to the manager already. */
+static void say_how(const struct call *c, const struct change *change)
+{
+	for (size_t i = 0; i < c->n_options; i++) {
+		_cleanup_(buf_finish) struct buf text = {0};
+		const struct manager *m = manager_find(c->options[i].name);
+
+		if (m && manager_explain(m, change->name, c->context->run_dir, &text) == 0)
+			say_lines(change->subject, &text);
+	}
 }
 
 /* One -d DEV,KEY=VALUE,... into @devices. */
@@ -95,8 +137,10 @@ static int create(const struct call *c)
 	    json_object_set(change.record, "profiles", profiles) < 0)
 		return say_errno(change.subject, -ENOMEM, "cannot make it");
 	r = change_commit(&change);
-	if (r != SAY_REFUSED)
+	if (r != SAY_REFUSED) {
 		pairs_warn(change.subject, config);
+		say_how(c, &change);
+	}
 	return r;
 }
 
@@ -142,7 +186,11 @@ int cmd_instance_copy(const struct call *c)
 	} else {
 		json_object_del(change.record, "name");
 	}
-	return r == 0 ? change_commit(&change) : r;
+	if (r == 0)
+		r = change_commit(&change);
+	if (r == SAY_DONE || r == SAY_NOT_LOADED)
+		say_how(c, &change);
+	return r;
 }
 
 /* Refuses to take away a profile that instances name. */
@@ -260,12 +308,21 @@ static const struct command_option create_options[] = {
 	{0, "no-profiles", NULL, "use no profile"},
 	{0, "cgroup", "PATH", "recognise it by this cgroup, below the root of cgroup2"},
 	{0, "lxc", NULL, "recognise it by the cgroup that lxc-start makes, /lxc.payload.NAME"},
+	{0, "nspawn", NULL, "recognise it by its unit, systemd-nspawn@NAME.service"},
+	{0, "machine", NULL,
+	 "recognise it by the scope of the machine NAME, as machinectl lists it"},
+	{0, "podman", NULL, "a hook will recognise it; say how to start it"},
+	{0, "docker", NULL, "a hook will recognise it; say how to start it"},
 	{0, "mount", NULL,
 	 "recognise it by its mount: whoever has its directory of the tree is it"},
 };
 static const struct command_option copy_options[] = {
 	{0, "cgroup", "PATH", "recognise the copy by this cgroup"},
 	{0, "lxc", NULL, "recognise the copy by the cgroup that lxc-start makes"},
+	{0, "nspawn", NULL, "recognise the copy by its unit"},
+	{0, "machine", NULL, "recognise the copy by the scope of its machine"},
+	{0, "podman", NULL, "a hook will recognise the copy; say how to start it"},
+	{0, "docker", NULL, "a hook will recognise the copy; say how to start it"},
 	{0, "mount", NULL, "recognise the copy by its mount"},
 };
 static const struct command_option delete_options[] = {

@@ -15,6 +15,13 @@ static const char *text_of(const json_t *object, const char *member)
 	return json_string_value(json_object_get(object, member));
 }
 
+static const char *why_invalid(const char *kind)
+{
+	return kind && streq(kind, "match")
+		       ? ", which does not count while it is bound to another cgroup"
+		       : ", which is for an earlier cgroup of this path";
+}
+
 /* One cgroup of those tried, and who claims it. */
 static void print_tried(const char *label, const json_t *level)
 {
@@ -25,11 +32,10 @@ static void print_tried(const char *label, const json_t *level)
 	printf("%-10s %s", label, path ? path : "?");
 	json_array_foreach (json_object_get(level, "claims"), i, claim) {
 		const char *instance = text_of(claim, "instance"), *kind = text_of(claim, "kind");
-		bool is_stale = json_is_false(json_object_get(claim, "valid"));
+		bool is_valid = !json_is_false(json_object_get(claim, "valid"));
 
 		printf("%s%s, by its %s%s", separator, instance ? instance : "?",
-		       kind ? kind : "record",
-		       is_stale ? ", which is for an earlier cgroup of this path" : "");
+		       kind ? kind : "record", is_valid ? "" : why_invalid(kind));
 		separator = "; ";
 	}
 	puts(i == 0 ? ": nobody's" : "");

@@ -17,12 +17,14 @@ struct command_group cmd_profile_group(void);
 struct command_group cmd_files_group(void);
 struct command_group cmd_transfer_group(void);
 struct command_group cmd_apply_group(void);
+struct command_group cmd_attach_group(void);
 struct command_group cmd_daemon_group(void);
 struct command_group cmd_monitor_group(void);
 struct command_group cmd_upgrade_group(void);
 struct command_group cmd_wait_group(void);
 struct command_group cmd_whois_group(void);
 struct command_group cmd_check_group(void);
+struct command_group cmd_hook_group(void);
 
 /* Handlers that instances and profiles share; the row's kind says which is meant. */
 int cmd_config_get(const struct call *c);

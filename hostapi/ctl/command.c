@@ -17,7 +17,7 @@
 #include "ctl/say.h"
 
 enum {
-	MAX_OPTIONS = 12, /* of one command, the common ones included */
+	MAX_OPTIONS = 20, /* of one command, the common ones included */
 	N_COMMON = 2      /* of the global options, the last ones, are understood everywhere */
 };
 
@@ -44,10 +44,11 @@ const struct command_option *command_common_options(size_t *ret_n)
 const struct command *command_at(size_t i)
 {
 	struct command_group (*const groups[])(void) = {
-		cmd_instance_group, cmd_list_group,    cmd_config_group,   cmd_device_group,
-		cmd_profile_group,  cmd_files_group,   cmd_transfer_group, cmd_apply_group,
-		cmd_daemon_group,   cmd_upgrade_group, cmd_monitor_group,  cmd_wait_group,
-		cmd_whois_group,    cmd_check_group,   completion_group,
+		cmd_instance_group, cmd_list_group,   cmd_config_group,   cmd_device_group,
+		cmd_profile_group,  cmd_files_group,  cmd_transfer_group, cmd_apply_group,
+		cmd_attach_group,   cmd_daemon_group, cmd_upgrade_group,  cmd_monitor_group,
+		cmd_wait_group,     cmd_whois_group,  cmd_check_group,    cmd_hook_group,
+		completion_group,
 	};
 
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
@@ -240,6 +241,16 @@ static int run(struct call *c, int argc, char **argv)
 	return c->command->run(c);
 }
 
+/* The same for a command that has no options of ours. */
+static int run_verbatim(struct call *c, int argc, char **argv)
+{
+	if (argc > 1 && (streq(argv[1], "--help") || streq(argv[1], "-h")))
+		return help_command(c->command);
+	c->operands = (const char *const *)argv + 1;
+	c->n_operands = (size_t)argc - 1;
+	return c->command->run(c);
+}
+
 /* Options before the command. Returns -1 to go on at argv[optind], or an exit status. */
 static int global(struct context *context, int argc, char **argv)
 {
@@ -284,5 +295,7 @@ int command_main(int argc, char **argv)
 	if (!call.command)
 		return help_unknown(depth, argc, argv);
 	command_words(call.command, argc, argv, &n_words);
-	return run(&call, argc - (int)n_words + 1, argv + n_words - 1);
+	argc -= (int)n_words - 1;
+	argv += n_words - 1;
+	return call.command->is_verbatim ? run_verbatim(&call, argc, argv) : run(&call, argc, argv);
 }

@@ -44,6 +44,7 @@ struct command {
 	enum record_kind kind;            /* for handlers that instances and profiles share */
 	int (*run)(const struct call *c); /* returns an exit status, having said why */
 	bool hidden;                      /* not in help and completions */
+	bool is_verbatim; /* what follows is somebody else's: operands all of it, but for --help at its front */
 };
 
 #define COMMAND_MANY ((size_t)-1)
@@ -84,7 +85,7 @@ int command_misused(const struct call *c, const char *format, ...) _printf_(2, 3
 /* All groups; the row at @i over all of them, NULL past the last. */
 const struct command *command_at(size_t i);
 
-/* The options before the command, and those of them understood after it too. *ret_n is their number. */
+/* The options before the command, and those of them understood after it too, --help first. *ret_n is their number. */
 const struct command_option *command_global_options(size_t *ret_n);
 const struct command_option *command_common_options(size_t *ret_n);
 

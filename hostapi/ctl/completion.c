@@ -156,7 +156,7 @@ static void print_case(size_t i, size_t depth)
 		print_options(common, n_options);
 	} else if (c->name[n] == 0) {
 		print_options(c->options, c->n_options);
-		print_options(common, n_options);
+		print_options(common, c->is_verbatim ? 1 : n_options);
 	}
 	fputs("\"\n", stdout);
 	if (depth && c->name[n] == 0 && *names[c->complete])

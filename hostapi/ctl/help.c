@@ -31,7 +31,7 @@ int help_command(const struct command *c)
 	fputs("\nOptions:\n", stdout);
 	for (size_t i = 0; i < c->n_options; i++)
 		print_option(&c->options[i]);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < (c->is_verbatim ? 1 : n); i++)
 		print_option(&common[i]);
 	return SAY_DONE;
 }

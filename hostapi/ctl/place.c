@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See place.h. openat2() keeps a guest's symbolic links inside the guest's root. A guest may have
+ * See place.h. openat2(2) keeps a guest's symbolic links inside the guest's root. A guest may have
  * mounted a file system there that never answers, and our own tree does not answer while no worker serves; so another
  * process looks.
  */
@@ -9,26 +9,17 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "ctl/apart.h"
+#include "base/apart.h"
 
 struct question {
 	pid_t pid;
 	const char *run_dir, *instance;
 };
-
-static int open_in(int dir_fd, const char *path, uint64_t flags, uint64_t resolve)
-{
-	const struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
-	int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : fd;
-}
 
 /* What @name is in RUN. Returns 0 or -errno. */
 static int stat_ours(const struct question *q, const char *name, struct stat *ret)
@@ -48,8 +39,9 @@ static bool is_same(const struct stat *a, const struct stat *b)
 /* Whose the directory is, which it says itself; nothing that a guest has mounted there is asked. */
 static void read_name(int dir_fd, char ret[PLACE_NAME_SIZE])
 {
-	_cleanup_(closep) int fd = open_in(dir_fd, "name", O_RDONLY | O_NONBLOCK,
-					   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	_cleanup_(closep) int fd =
+		file_open_at(dir_fd, "name", O_RDONLY | O_NONBLOCK,
+			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
 	char name[PLACE_NAME_SIZE + 1] = "";
 
 	if (fd < 0 || read(fd, name, sizeof(name) - 1) < 0)
@@ -81,7 +73,7 @@ static void look_in_tree(const struct question *q, int fd, const struct stat *th
 
 static enum place_kind look_at_socket(const struct question *q, int root_fd)
 {
-	_cleanup_(closep) int fd = open_in(root_fd, "dev/lxd/sock", O_PATH, RESOLVE_IN_ROOT);
+	_cleanup_(closep) int fd = file_open_at(root_fd, "dev/lxd/sock", O_PATH, RESOLVE_IN_ROOT);
 	struct stat theirs, own;
 
 	if (fd == -ENOTCONN)
@@ -106,7 +98,7 @@ static void look(const void *ctx, void *answer)
 	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
 		return;
-	fd = open_in(root_fd, "dev/lxd", O_PATH, RESOLVE_IN_ROOT);
+	fd = file_open_at(root_fd, "dev/lxd", O_PATH, RESOLVE_IN_ROOT);
 	/* One that nobody serves may still have its attributes in the cache. */
 	if (fd >= 0 && fstatfs(fd, &fs) < 0 && errno == ENOTCONN)
 		ret->kind = PLACE_DEAD;
@@ -123,7 +115,7 @@ struct place place_of(pid_t pid, const char *run_dir, const char *instance)
 	const struct question q = {pid, run_dir, instance};
 	struct place place = {.kind = PLACE_UNKNOWN};
 
-	if (apart_look(look, &q, &place, sizeof(place)) == -ETIMEDOUT)
+	if (apart_call(look, &q, &place, sizeof(place)) == -ETIMEDOUT)
 		place.kind = PLACE_SILENT;
 	return place;
 }

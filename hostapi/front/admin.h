@@ -22,7 +22,7 @@
  *   POST   /1.0/upgrade                      has the keeper begin an upgrade to the program on disk; what becomes of it
  *                                            is seen in the status's "upgrades", of this worker or of the next
  * A summary: {name, type, source, state: Running|Stopped|Unknown|Conflict, ready, profiles: [...], keys: N, devices: N,
- *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null, root: {uid, gid}|null, hostname, instance_id,
+ *  match: {cgroup, mount}, binding: {cgroup, cgroup_id}|null (none whose cgroup exists), root: {uid, gid}|null, hostname, instance_id,
  *  conflict: [{instance, kind: match|binding, path}], connections, event_listeners, requests, refused, forbidden,
  *  not_root, tree: {in_use, requests, unnamed: N}|null}
  * tree.in_use: the guest has asked there since the worker started, and its kernel remembers the directory.

@@ -9,6 +9,7 @@
 
 #include "api/unnamed.h"
 #include "core/cgroup.h"
+#include "core/owner.h"
 #include "core/registry.h"
 #include "core/snapshot.h"
 
@@ -55,26 +56,32 @@ static json_int_t count_devices(const struct snapshot *s)
 	return n;
 }
 
-/* Whether the claim speaks of the cgroup that stands at @path now. */
-static bool claim_is_valid(const struct claim *c, int cgroup_root_fd, const char *path)
+/* Whether a claim of @self's own is among those that count; they may be too many to see it. */
+static bool has_valid_claim(struct registry *registry, const struct claim *claims, size_t n,
+			    const struct instance *self, int root_fd, const char *path, uint64_t id)
 {
-	uint64_t id;
-
-	if (c->kind == CLAIM_MATCH)
+	if (n == CLAIMS_MAX)
 		return true;
-	return cgroup_root_fd >= 0 && cgroup_id(cgroup_root_fd, path, &id) == 0 &&
-	       id == c->cgroup_id;
+	for (size_t i = 0; i < n; i++)
+		if (claims[i].instance == self &&
+		    owner_is_valid(registry, root_fd, &claims[i], path, id))
+			return true;
+	return false;
 }
 
-/* Appends to @list who else claims @path. */
+/* Appends to @list who else claims @path, if a claim of @self on it counts. */
 static void add_rivals(json_t *list, struct registry *registry, const struct instance *self,
 		       int cgroup_root_fd, const char *path)
 {
 	struct claim claims[CLAIMS_MAX] = {0};
 	size_t n = registry_claims(registry, path, claims);
+	uint64_t id = 0;
+	bool is_ours = owner_cgroup_id(cgroup_root_fd, path, &id) == 0 &&
+		       has_valid_claim(registry, claims, n, self, cgroup_root_fd, path, id);
 
 	for (size_t i = 0; i < n; i++) {
-		if (claims[i].instance != self && claim_is_valid(&claims[i], cgroup_root_fd, path))
+		if (is_ours && claims[i].instance != self &&
+		    owner_is_valid(registry, cgroup_root_fd, &claims[i], path, id))
 			json_array_append_new(
 				list, json_pack("{s:s, s:s, s:s}", "instance",
 						instance_name(claims[i].instance), "kind",
@@ -95,6 +102,16 @@ static json_t *tree_of(const struct api *api, struct instance *i, const struct s
 			 "requests", n, "unnamed", (json_int_t)unnamed_count(s));
 }
 
+/* The binding of @i, if its cgroup exists: at the same path there may be another guest by now. */
+static bool find_binding(struct registry *registry, const struct instance *i, int root_fd,
+			 char ret_path[CGROUP_PATH_MAX], uint64_t *ret_id)
+{
+	uint64_t now;
+
+	return registry_binding(registry, instance_name(i), ret_path, ret_id) == 0 &&
+	       owner_cgroup_id(root_fd, ret_path, &now) == 0 && now == *ret_id;
+}
+
 json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd)
 {
 	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
@@ -111,7 +128,7 @@ json_t *summary_of(const struct api *api, struct instance *i, int cgroup_root_fd
 	r = snapshot_record(s);
 	if (r->match_cgroup)
 		add_rivals(conflict, api->registry, i, cgroup_root_fd, r->match_cgroup);
-	if (registry_binding(api->registry, instance_name(i), path, &id) == 0) {
+	if (find_binding(api->registry, i, cgroup_root_fd, path, &id)) {
 		json_decref(binding);
 		binding = json_pack("{s:s, s:I}", "cgroup", path, "cgroup_id", (json_int_t)id);
 		if (!r->match_cgroup || !streq(path, r->match_cgroup))

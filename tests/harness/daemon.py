@@ -17,7 +17,8 @@ from mounting import are_private
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 HELPER_NAME = "devlxdfs-helper"
 POKER_NAME = "devlxdfs-poker"
-NO_WORKERS = (HELPER_NAME, POKER_NAME)  # the keeper's other children
+ATTACHER_NAME = "devlxdfs-attach"
+NO_WORKERS = (HELPER_NAME, POKER_NAME, ATTACHER_NAME)  # the keeper's other children
 START_SECONDS = 60  # a bound, not a wait: sanitizers are slow
 
 
@@ -232,15 +233,19 @@ class Daemon:
         is_json = reply.headers.get_content_type() == "application/json"
         return reply.status, json.loads(text) if is_json else text
 
+    def ctl_command(self):
+        """The words that run devlxdfs for this daemon."""
+        return [f"{self.build}/hostapi/ctl/devlxdfs", *self._dir_options()]
+
     def ctl_popen(self, *args):
         """Starts devlxdfs."""
-        return subprocess.Popen([f"{self.build}/hostapi/ctl/devlxdfs", *self._dir_options(), *args],
-                                text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen([*self.ctl_command(), *args], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def ctl(self, *args, input=None, status=0):
         """Runs devlxdfs; its standard output. It must exit with status (None: any)."""
         done = subprocess.run(
-            [f"{self.build}/hostapi/ctl/devlxdfs", *self._dir_options(), *args],
+            [*self.ctl_command(), *args],
             input=input, text=True, capture_output=True, timeout=START_SECONDS)
         assert status is None or done.returncode == status, (args, done)
         return done.stdout if status == 0 else done

@@ -13,6 +13,7 @@ import subprocess
 import time
 import uuid
 
+from commands import Commands
 from here import HARNESS, PYTHON
 from mounting import mount_into
 
@@ -69,7 +70,7 @@ class Cgroup:
             os.rmdir(directory)
 
 
-class Guest:
+class Guest(Commands):
     """@cgroup_path is for one that comes back where another was, @first_id for other ids."""
 
     def __init__(self, build, name="guest", mapped=False, cgroup_path=None,
@@ -133,24 +134,6 @@ class Guest:
         child = subprocess.Popen(command + argv, **options)
         self.children.append(child)
         return child
-
-    def run(self, argv, input=None, timeout=60, check=True, **options):
-        """Runs argv inside; a CompletedProcess."""
-        if input is not None:
-            options["stdin"] = subprocess.PIPE
-        child = self.popen(argv, **options)
-        out, err = child.communicate(input, timeout)
-        self.children.remove(child)
-        if check and child.returncode:
-            raise AssertionError(f"{argv} in {self.name}: exit {child.returncode}\n{out}{err}")
-        return subprocess.CompletedProcess(argv, child.returncode, out, err)
-
-    def curl(self, path, *options, **run_options):
-        """curl of path as the recipes have it; (status, body). Status 0: no answer."""
-        done = self.run(["curl", "-s", "-w", "\n%{http_code}", "--unix-socket", "/dev/lxd/sock",
-                         *options, f"http://lxd{path}"], check=False, **run_options)
-        body, _, status = done.stdout.rpartition("\n")
-        return int(status), body
 
     def python(self, source, *args, **options):
         """Runs Python source inside and returns what it printed, parsed as JSON."""

@@ -31,6 +31,10 @@ def test_file_system_that_never_answers(daemon, new_guest):
     assert daemon.admin("GET", "/1.0/status")[0] == 200
     shown = daemon.ctl("whois", str(guest.pid))
     assert "a file system that does not answer" in shown
+    for path, reason in (("/dev/lxd", "something else is mounted"),
+                         ("/dev/lxd/below", "the guest holds up what is at /dev/lxd/below")):
+        assert reason in daemon.ctl("attach", "web1", "--path", path, status=1).stderr
+    daemon.ctl("attach", "web1", "--path", "/dev/files")
     silent.communicate("")
 
 

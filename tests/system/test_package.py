@@ -26,8 +26,10 @@ IN_PACKAGE = """
 ./usr/lib/tmpfiles.d/devlxdfs.conf
 ./usr/sbin/devlxdfsd
 ./usr/share/bash-completion/completions/devlxdfs.bash
+./usr/share/containers/oci/hooks.d/devlxdfs.json
 ./usr/share/doc/devlxdfs/changelog.gz
 ./usr/share/doc/devlxdfs/copyright
+./usr/share/lxc/config/common.conf.d/10-devlxdfs.conf
 ./usr/share/man/man1/devlxdfs.1.gz
 ./usr/share/man/man5/devlxdfs-record.5.gz
 ./usr/share/man/man5/devlxdfsd.conf.5.gz

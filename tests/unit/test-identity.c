@@ -280,6 +280,66 @@ static void test_match_against_binding(void **state)
 	assert_is(g, fd, 0, "a");
 }
 
+/* Who is known is not looked for: what another manager puts where the record says is not taken for it. */
+static void test_match_while_bound_elsewhere(void **state)
+{
+	WORLD(g);
+	pid_t there;
+	int fd;
+
+	guests_make(g, "a");
+	fd = guests_caller(g, (struct start){.cgroup = "a"}, NULL);
+	guests_record(g, "a", "a", -1);
+	guests_record(g, "b", NULL, -1);
+	assert_int_equal(
+		registry_bind(g->registry, "a", guests_path(g, "a-1"), guests_make(g, "a-1")), 0);
+	assert_is(g, fcntl(fd, F_DUPFD_CLOEXEC, 0), IDENTITY_E_UNKNOWN, NULL);
+	assert_is(g, guests_caller(g, (struct start){.cgroup = "a-1"}, &there), 0, "a");
+	/* Nor does it stand against another one's claim. */
+	guests_record(g, "b", "a", -1);
+	assert_is(g, fcntl(fd, F_DUPFD_CLOEXEC, 0), 0, "b");
+	guests_record(g, "b", NULL, -1);
+	assert_is(g, fcntl(fd, F_DUPFD_CLOEXEC, 0), IDENTITY_E_UNKNOWN, NULL);
+	/* No claim changes when the bound cgroup ends. */
+	guests_end(g, there);
+	guests_remove(g, "a-1");
+	assert_is(g, fd, 0, "a");
+}
+
+/* A connection that was let in because the other's match did not count is asked again. */
+static void test_confirm_while_bound_elsewhere(void **state)
+{
+	WORLD(g);
+	_cleanup_(caller_finish) struct caller c = {0};
+	_cleanup_(closep) int fd = -1;
+
+	guests_make(g, "a");
+	fd = guests_caller(g, (struct start){.cgroup = "a"}, NULL);
+	guests_record(g, "a", "a", -1);
+	guests_record(g, "b", "a", -1);
+	assert_int_equal(
+		registry_bind(g->registry, "a", guests_path(g, "a-1"), guests_make(g, "a-1")), 0);
+	assert_int_equal(identity_peer(g->identity, fd, &c), 0);
+	assert_string_equal(instance_name(c.instance), "b");
+	assert_int_equal(identity_confirm(g->identity, &c), 0);
+	guests_remove(g, "a-1");
+	assert_int_equal(identity_confirm(g->identity, &c), IDENTITY_E_CONFLICT);
+}
+
+/* The binding may be to a part of what the record says; all of that is the guest then. */
+static void test_match_around_binding(void **state)
+{
+	WORLD(g);
+
+	guests_make(g, "a/other");
+	guests_record(g, "a", "a", -1);
+	assert_int_equal(registry_bind(g->registry, "a", guests_path(g, "a/init.scope"),
+				       guests_make(g, "a/init.scope")),
+			 0);
+	assert_is(g, guests_caller(g, (struct start){.cgroup = "a/other"}, NULL), 0, "a");
+	assert_is(g, guests_caller(g, (struct start){.cgroup = "a/init.scope"}, NULL), 0, "a");
+}
+
 static void test_two_matches(void **state)
 {
 	WORLD(g);
@@ -494,6 +554,9 @@ int main(int argc, char **argv)
 		WORLD_TEST(test_first_process_is_found_below),
 		WORLD_TEST(test_too_much_to_look_at),
 		WORLD_TEST(test_match_against_binding),
+		WORLD_TEST(test_match_while_bound_elsewhere),
+		WORLD_TEST(test_confirm_while_bound_elsewhere),
+		WORLD_TEST(test_match_around_binding),
 		WORLD_TEST(test_two_matches),
 		WORLD_TEST(test_conflict_above_does_not_matter),
 		WORLD_TEST(test_binding),

@@ -256,6 +256,39 @@ static void test_journal(void **state)
 	assert_non_null(strstr(entry, "MESSAGE_ID="));
 }
 
+/* Whosever standard error is. */
+static void test_prefer_journal(void **state)
+{
+	_cleanup_(closep) int journald_fd = -1;
+	_cleanup_(freep) char *text = NULL;
+	char entry[4096] = {0};
+	struct capture c;
+
+	if (log_journal_send(NULL, 0) == -ENOTSUP) {
+		printf("skipped: built without libsystemd\n");
+		skip();
+	}
+	if (!scratch_private_mounts())
+		skip();
+	assert_int_equal(mount("none", "/run", "tmpfs", 0, NULL), 0);
+	c = capture_begin();
+	log_init("test", LOG_LEVEL_INFO);
+	log_prefer_journal();
+	log_info("there is none");
+	journald_fd = listen_as_journald();
+	log_prefer_journal();
+	log_info("there is one");
+	close(journald_fd);
+	journald_fd = -1;
+	log_info("it has gone");
+	text = capture_end(&c);
+	assert_string_equal(text, "info test: there is none\ninfo test: it has gone\n");
+	journald_fd = listen_as_journald();
+	log_info("there is another one");
+	assert_true(recv(journald_fd, entry, sizeof(entry) - 1, 0) > 0);
+	assert_non_null(strstr(entry, "MESSAGE=there is another one\n"));
+}
+
 static void test_tail(void **state)
 {
 	static struct log_tail tail;
@@ -298,6 +331,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_prefer_journal),
 		cmocka_unit_test(test_tail),
 		cmocka_unit_test(test_errno),
 		cmocka_unit_test(test_no_control_characters),

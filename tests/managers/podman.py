@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from container import FOREVER, Container, call
-from daemon import wait_until
+from daemon import kill_and_wait, wait_until
 from lab import FIRST_MAPPED_ID, N_MAPPED_IDS, USER, USER_ID
 
 
@@ -25,6 +25,8 @@ class Podman(Container):
             self._make_home()
 
     def _make_home(self):
+        if self.kind == "rootless":
+            self.lab.callback(self._end_pause)
         owner = USER_ID if self.kind == "rootless" else 0
         for path, mode in ((self.home, 0o755), (self.run_dir, 0o700)):
             os.mkdir(path, mode)
@@ -34,6 +36,14 @@ class Podman(Container):
             done = subprocess.run(self.command("import", "-", "box"), stdin=tar.stdout,
                                   env=self.environment(), cwd="/", capture_output=True, text=True)
             assert done.returncode == 0, done
+
+    def _end_pause(self):
+        """The process that keeps a user's namespaces; it would outlive the session."""
+        with open(f"{self.run_dir}/libpod/tmp/pause.pid") as file:
+            pid = int(file.read())
+        with open(f"/proc/{pid}/cmdline") as words:
+            assert words.read().startswith("podman"), pid
+        kill_and_wait(pid)
 
     @property
     def root_uid(self):

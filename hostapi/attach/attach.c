@@ -108,10 +108,19 @@ static int look_at_instance(const struct task *t, bool *ret_by_mount, struct buf
 static int bind_cgroup(const struct task *t, struct buf *error)
 {
 	_cleanup_(httpc_reply_finish) struct httpc_reply reply = {0};
-	char body[32];
+	_cleanup_(freep) char *path = malloc(CGROUP_PATH_MAX), *body = NULL;
+	json_auto_t *json = NULL;
+	int r = path ? guestgroup_top(&t->guest, path) : -ENOMEM;
 
-	snprintf(body, sizeof(body), "{\"pid\": %d}", (int)t->guest.pid);
-	return ask(t, "POST", "/bind", body, &reply, error);
+	if (r == 0) {
+		json = json_pack("{s:i, s:s}", "pid", (int)t->guest.pid, "cgroup", path);
+		body = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	}
+	if (body)
+		return ask(t, "POST", "/bind", body, &reply, error);
+	(void)buf_printf(error, "cannot tell which cgroup is the guest's: %s",
+			 strerror(r < 0 ? -r : ENOMEM));
+	return ATTACH_E_REFUSED;
 }
 
 /* From now on its processes are the instance's. */

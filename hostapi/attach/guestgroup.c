@@ -5,9 +5,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/apart.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -251,6 +254,75 @@ int guestgroup_ensure(const struct liveguest *t, const char *instance)
 	if (r == 0)
 		r = is_shared(&m, root_fd, path);
 	return r == 1 ? move(&m, root_fd, path, instance) : r;
+}
+
+struct top {
+	uint64_t id; /* 0: not known */
+};
+
+/* In a child: its cgroup namespace has a cgroup2 file system of its own to show, which begins at its root. */
+static void find_top(const void *ctx, void *answer)
+{
+	const struct liveguest *t = ctx;
+	struct top *ret = answer;
+	_cleanup_(closep) int fs_fd = -1, fd = -1;
+	struct stat st;
+
+	if (setns(t->cgroup_ns_fd, CLONE_NEWCGROUP) < 0)
+		return;
+	fs_fd = fsopen("cgroup2", FSOPEN_CLOEXEC);
+	if (fs_fd < 0 || fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return;
+	fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, 0);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		ret->id = st.st_ino;
+}
+
+static bool has_own_namespace(const struct liveguest *t)
+{
+	struct stat own, theirs;
+
+	return stat("/proc/self/ns/cgroup", &own) == 0 && fstat(t->cgroup_ns_fd, &theirs) == 0 &&
+	       own.st_ino != theirs.st_ino;
+}
+
+static int path_of_top(const struct liveguest *t, int root_fd, char ret_path[CGROUP_PATH_MAX])
+{
+	_cleanup_(closep) int fd = -1;
+	struct top top = {0};
+	int r = apart_call(find_top, t, &top, sizeof(top));
+
+	if (r < 0 || top.id == 0)
+		return r < 0 ? r : -ENOENT;
+	fd = cgroup_open_id(root_fd, top.id);
+	return fd < 0 ? fd : cgroup_path_of_fd(root_fd, fd, ret_path);
+}
+
+/* Whether the cgroup at @path is @top or below it. */
+static bool is_within(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	return strlen(path) >= n && memcmp(path, top, n) == 0 &&
+	       (path[n] == '/' || path[n] == '\0');
+}
+
+int guestgroup_top(const struct liveguest *t, char ret_path[CGROUP_PATH_MAX])
+{
+	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
+	_cleanup_(freep) char *top = malloc(CGROUP_PATH_MAX);
+	struct move m = {0};
+	int r = root_fd < 0 ? root_fd : process_cgroup(t->pid, ret_path);
+
+	if (r < 0)
+		return r;
+	if (!top)
+		return -ENOMEM;
+	/* It may have been moved out of it, or have made its namespace where others are. */
+	if (has_own_namespace(t) && path_of_top(t, root_fd, top) == 0 && is_within(ret_path, top) &&
+	    look_at_guest(t, &m) == 0 && is_shared(&m, root_fd, top) == 0)
+		memcpy(ret_path, top, strlen(top) + 1);
+	return 0;
 }
 
 /* What guests have made in theirs goes first. */

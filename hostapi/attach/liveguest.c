@@ -20,6 +20,7 @@ void liveguest_finish(struct liveguest *t)
 	closep(&t->pid_fd);
 	closep(&t->root_fd);
 	closep(&t->ns_fd);
+	closep(&t->cgroup_ns_fd);
 	closep(&t->mounts_fd);
 	*t = (struct liveguest)LIVEGUEST_NONE;
 }
@@ -77,8 +78,9 @@ static int open_all(struct liveguest *t, const char *root)
 		return -errno;
 	own_root_fd = openat(proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	t->ns_fd = openat(proc_fd, "ns/mnt", O_RDONLY | O_CLOEXEC);
+	t->cgroup_ns_fd = openat(proc_fd, "ns/cgroup", O_RDONLY | O_CLOEXEC);
 	t->mounts_fd = openat(proc_fd, "mountinfo", O_RDONLY | O_CLOEXEC);
-	if (own_root_fd < 0 || t->ns_fd < 0 || t->mounts_fd < 0)
+	if (own_root_fd < 0 || t->ns_fd < 0 || t->cgroup_ns_fd < 0 || t->mounts_fd < 0)
 		return -errno;
 	if (!root) {
 		t->root_fd = steal_fd(&own_root_fd);
@@ -109,9 +111,10 @@ static int open_living(struct liveguest *t, const char *root)
 
 int liveguest_open(pid_t pid, const char *root, struct liveguest *ret)
 {
-	struct liveguest t = {.pid = pid, .root_fd = -1, .ns_fd = -1, .mounts_fd = -1};
+	struct liveguest t = LIVEGUEST_NONE;
 	int r;
 
+	t.pid = pid;
 	t.pid_fd = pidfd_of_process(pid);
 	if (t.pid_fd < 0)
 		return t.pid_fd;

@@ -14,8 +14,9 @@ struct liveguest {
 	uint64_t start;
 	uint64_t mount_ns; /* its number */
 	int pid_fd;
-	int root_fd;   /* O_PATH */
-	int ns_fd;     /* its mount namespace */
+	int root_fd; /* O_PATH */
+	int ns_fd;   /* its mount namespace */
+	int cgroup_ns_fd;
 	int mounts_fd; /* its mountinfo */
 	uid_t uid;     /* who the guest's root is for us */
 	gid_t gid;
@@ -23,7 +24,7 @@ struct liveguest {
 
 #define LIVEGUEST_NONE                                                                             \
 	{                                                                                          \
-		.pid_fd = -1, .root_fd = -1, .ns_fd = -1, .mounts_fd = -1                          \
+		.pid_fd = -1, .root_fd = -1, .ns_fd = -1, .cgroup_ns_fd = -1, .mounts_fd = -1      \
 	}
 
 /*

@@ -146,14 +146,14 @@ static int profile_load(const struct request *q, struct reply *reply)
 }
 
 /* The "pid" of a JSON body; 0 and a reply when there is none. */
-static pid_t pid_of_body(const struct request *q, struct reply *reply)
+static pid_t pid_of_body(const json_t *body, struct reply *reply)
 {
-	json_auto_t *body = json_loadb(q->body, q->body_len, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *cgroup = json_object_get(body, "cgroup");
 	json_int_t pid = json_integer_value(json_object_get(body, "pid"));
 
-	if (pid > 0 && pid <= PID_MAX)
+	if (pid > 0 && pid <= PID_MAX && (!cgroup || json_is_string(cgroup)))
 		return (pid_t)pid;
-	reply_error(reply, OUTCOME_BAD_REQUEST, "Expected {\"pid\": N}");
+	reply_error(reply, OUTCOME_BAD_REQUEST, "Expected {\"pid\": N} and perhaps \"cgroup\"");
 	return 0;
 }
 
@@ -174,15 +174,17 @@ static int reply_rebound(const struct request *q, struct reply *reply)
 
 static int binding_post(const struct request *q, struct reply *reply)
 {
+	json_auto_t *body = json_loadb(q->body, q->body_len, JSON_REJECT_DUPLICATES, NULL);
 	pid_t pid;
 	int r;
 
 	if (!name_is_good(q, reply))
 		return 0;
-	pid = pid_of_body(q, reply);
+	pid = pid_of_body(body, reply);
 	if (pid == 0)
 		return 0;
-	r = store_bind(q->api->store, q->params[0], pid);
+	r = store_bind(q->api->store, q->params[0], pid,
+		       json_string_value(json_object_get(body, "cgroup")));
 	if (r == STORE_E_NOT_FOUND)
 		reply_error(reply, OUTCOME_NOT_FOUND, "No instance \"%s\" is in force",
 			    q->params[0]);
@@ -191,6 +193,8 @@ static int binding_post(const struct request *q, struct reply *reply)
 	else if (r == -ENOENT)
 		reply_error(reply, OUTCOME_CONFLICT, "Process %d has no cgroup of its own",
 			    (int)pid);
+	else if (r == -EXDEV)
+		reply_error(reply, OUTCOME_CONFLICT, "Process %d is not in that cgroup", (int)pid);
 	else if (r < 0)
 		return r;
 	else

@@ -13,7 +13,7 @@
  *   POST   /1.0/instances/{name}/load        load the record now: {"changes": [...], "stalled": [NAME, ...]}; the latter
  *                                            are instances whose guests hold up what is to be told of their tree
  *   POST   /1.0/profiles/{name}/load         the same for a profile
- *   POST   /1.0/instances/{name}/bind        body {"pid": N}
+ *   POST   /1.0/instances/{name}/bind        body {"pid": N, "cgroup": PATH (that its cgroup is, or is in; without: its cgroup)}
  *   DELETE /1.0/instances/{name}/bind
  *   GET    /1.0/whois/{pid}                  identity_explain()
  *   GET    /1.0/rejected                     records not in force

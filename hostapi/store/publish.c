@@ -378,7 +378,18 @@ static void tell_bound(const struct publisher *p, const char *name)
 		p->listener.bound(p->observer_ctx, name);
 }
 
-int publish_bind(struct publisher *p, const char *name, pid_t pid)
+/* From the cgroup of a process, at @path, to @top. Returns 0, -EXDEV, or -errno. */
+static int go_up(char path[CGROUP_PATH_MAX], const char *top, uint64_t *ret_id)
+{
+	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
+
+	while (!streq(path, top))
+		if (!cgroup_parent(path) || streq(path, "/"))
+			return -EXDEV;
+	return root_fd < 0 ? root_fd : cgroup_id(root_fd, path, ret_id);
+}
+
+int publish_bind(struct publisher *p, const char *name, pid_t pid, const char *top)
 {
 	_cleanup_(instance_unrefp) struct instance *i = registry_find(p->registry, name);
 	_cleanup_(freep) char *path = malloc(CGROUP_PATH_MAX);
@@ -390,6 +401,8 @@ int publish_bind(struct publisher *p, const char *name, pid_t pid)
 	if (!path)
 		return -ENOMEM;
 	r = identity_cgroup_of(p->identity, pid, path, &id);
+	if (r == 0 && top)
+		r = go_up(path, top, &id);
 	if (r == 0)
 		r = bind_to(p, i, path, id);
 	if (r == 0)

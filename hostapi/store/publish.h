@@ -51,5 +51,5 @@ void publish_rejection(const struct publisher *p, const char *name, const char *
 
 /* See store.h. Thread-safe by p->lock alone. */
 int publish_ready(struct publisher *p, struct instance *i, const struct boot *boot, bool ready);
-int publish_bind(struct publisher *p, const char *name, pid_t pid);
+int publish_bind(struct publisher *p, const char *name, pid_t pid, const char *top);
 int publish_unbind(struct publisher *p, const char *name);

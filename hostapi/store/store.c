@@ -261,9 +261,9 @@ int store_set_ready(struct store *s, struct instance *i, const struct boot *boot
 	return publish_ready(&s->publisher, i, boot, ready);
 }
 
-int store_bind(struct store *s, const char *name, pid_t pid)
+int store_bind(struct store *s, const char *name, pid_t pid, const char *top)
 {
-	return publish_bind(&s->publisher, name, pid);
+	return publish_bind(&s->publisher, name, pid, top);
 }
 
 int store_unbind(struct store *s, const char *name)

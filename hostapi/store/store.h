@@ -91,10 +91,10 @@ int store_load(struct store *s, enum record_kind kind, const char *name, json_t 
 int store_set_ready(struct store *s, struct instance *i, const struct boot *boot, bool ready);
 
 /*
- * Binds the cgroup of @pid to the instance @name and keeps that in volatile/.
- * Returns 0, STORE_E_NOT_FOUND, -ESRCH (no such process), -ENOENT (no cgroup of its own), or -errno.
+ * Binds a cgroup to the instance @name and keeps that in volatile/: @top, which that of @pid is or is in; NULL: that of @pid itself.
+ * Returns 0, STORE_E_NOT_FOUND, -ESRCH (no such process), -ENOENT (no cgroup of its own), -EXDEV (it is not in @top), or -errno.
  */
-int store_bind(struct store *s, const char *name, pid_t pid);
+int store_bind(struct store *s, const char *name, pid_t pid, const char *top);
 /* Returns 0, STORE_E_NOT_FOUND, -ENOENT (not bound), or -errno. */
 int store_unbind(struct store *s, const char *name);
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from daemon import children_of, descriptors_of, kill_and_wait, wait_until
-from guest import cgroup2_root
+from guest import Cgroup, cgroup2_root
 from mounting import mount_into
 
 KEY = "/dev/lxd/config/user.role"
@@ -224,6 +224,10 @@ def test_without_a_daemon(daemon, running):
     assert ledger(daemon) == []
 
 
+def group_namespace(pid="self"):
+    return os.readlink(f"/proc/{pid}/ns/cgroup")
+
+
 class Together:
     """A guest that shares its cgroup with whoever started it, as bwrap's do."""
 
@@ -291,3 +295,24 @@ def test_who_is_sent_in_does_not_make_it_shared(daemon, running):
     finally:
         sent.communicate("")
     assert group_of(running.pid) == running.cgroup.path
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["privileged", "mapped"])
+def test_first_process_in_a_part_of_its_cgroup(daemon, new_guest, mapped):
+    """As systemd does it: init.scope is the first process's, and services have others."""
+    guest = new_guest("web1", mapped=mapped)
+    daemon.record("web1", config={"user.role": "frontend"})
+    init, service = (Cgroup(f"{guest.cgroup.path}/{name}") for name in ("init.scope", "service"))
+    # It makes its cgroup namespace where its root is to be, and goes down.
+    inside = guest.popen(["unshare", "--cgroup", "sh", "-c", "echo ready; read -r _"],
+                         stdin=subprocess.PIPE)
+    try:
+        assert inside.stdout.readline() == "ready\n"
+        pid = next(pid for pid in guest.cgroup.pids() if group_namespace(pid) != group_namespace())
+        init.add(pid)
+        daemon.ctl("attach", "web1", "--pid", str(pid))
+        binding = daemon.admin("GET", "/1.0/instances/web1")[1]["binding"]
+        assert binding["cgroup"] == guest.cgroup.path
+        assert guest.run(["cat", KEY], cgroup=service).stdout == "frontend"
+    finally:
+        inside.communicate("")

@@ -233,13 +233,13 @@ static void test_binding(void **state)
 	write_file(f, "state/instances/a.json", "{}");
 	assert_int_equal(start(f), 0);
 	assert_int_equal(store_unbind(f->store, "a"), -ENOENT);
-	assert_int_equal(store_bind(f->store, "zzz", getpid()), STORE_E_NOT_FOUND);
+	assert_int_equal(store_bind(f->store, "zzz", getpid(), NULL), STORE_E_NOT_FOUND);
 	assert_int_equal(store_unbind(f->store, "zzz"), STORE_E_NOT_FOUND);
 	assert_told(f, "");
 	if (!guest_start(&g))
 		skip();
 	name = strrchr(g.path, '/');
-	assert_int_equal(store_bind(f->store, "a", g.pid), 0);
+	assert_int_equal(store_bind(f->store, "a", g.pid, NULL), 0);
 	assert_told(f, "bound a ");
 	assert_int_equal(registry_binding(f->registry, "a", path, &id), 0);
 	assert_string_equal(path, name);
@@ -256,8 +256,15 @@ static void test_binding(void **state)
 	assert_int_equal(store_unbind(f->store, "a"), 0);
 	assert_told(f, "bound a ");
 	assert_int_equal(registry_binding(f->registry, "a", path, &id), -ENOENT);
+	/* A cgroup that the process is not in is not bound, nor everybody's. */
+	assert_int_equal(store_bind(f->store, "a", g.pid, "/no/such"), -EXDEV);
+	assert_int_equal(store_bind(f->store, "a", g.pid, "/"), -EXDEV);
+	assert_int_equal(registry_binding(f->registry, "a", path, &id), -ENOENT);
+	assert_int_equal(store_bind(f->store, "a", g.pid, name), 0);
+	assert_int_equal(store_unbind(f->store, "a"), 0);
+	assert_told(f, "bound a bound a ");
 	/* Nor does a binding outlive its cgroup, whatever is made under its name. */
-	assert_int_equal(store_bind(f->store, "a", g.pid), 0);
+	assert_int_equal(store_bind(f->store, "a", g.pid, NULL), 0);
 	guest_stop(&g);
 	stop(f);
 	assert_true(guest_start(&g));

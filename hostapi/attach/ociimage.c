@@ -136,7 +136,7 @@ static int open_image(const struct place *p)
 	return image_fd < 0 ? -errno : image_fd;
 }
 
-/* The number of manifests without the key, OCIIMAGE_E_SPEAKS below 0, or -errno. */
+/* Looks at the manifests until one speaks. Returns how many were looked at, or -errno. */
 static int look(int image_fd, const char *key, bool *ret_speaks)
 {
 	_cleanup_(closep) int fd = openat(image_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -11,7 +11,7 @@
 #include "ctl/member.h"
 #include "ctl/pairs.h"
 
-/* What may be given of all these; the copy and create commands have them all. */
+/* At most one option says how it is recognised. */
 static int check_match(const struct call *c)
 {
 	const char *first = NULL;

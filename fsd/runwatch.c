@@ -43,6 +43,7 @@ struct watched {
 struct runwatch {
 	struct registry *registry;
 	runwatch_told told;
+	runwatch_watched watched;
 	void *ctx;
 	struct cgtree *tree; /* NULL: there are no cgroups to watch */
 	struct watched *instances;
@@ -163,7 +164,7 @@ static int compare(struct runwatch *w, const char *name)
 	_cleanup_(snapshot_unrefp) struct snapshot *s =
 		instance ? instance_snapshot(instance) : NULL;
 	char binding[CGROUP_PATH_MAX];
-	bool is_bound;
+	bool is_bound, is_new;
 	uint64_t id = 0;
 	struct watched *i;
 	int r, r2;
@@ -180,9 +181,12 @@ static int compare(struct runwatch *w, const char *name)
 	i = watched_get(w, name);
 	if (!i)
 		return -ENOMEM;
+	is_new = is_bound && id != i->uses[CLAIM_BINDING].id;
 	r = use_set(w, &i->uses[CLAIM_MATCH], snapshot_record(s)->match_cgroup, 0);
 	r2 = use_set(w, &i->uses[CLAIM_BINDING], is_bound ? binding : NULL, id);
 	evaluate(w, i);
+	if (is_new && !w->is_silent && w->watched)
+		w->watched(w->ctx, i->name);
 	return r ?: r2;
 }
 
@@ -251,7 +255,8 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-int runwatch_new(struct registry *registry, runwatch_told told, void *ctx, struct runwatch **ret)
+int runwatch_new(struct registry *registry, runwatch_told told, runwatch_watched watched, void *ctx,
+		 struct runwatch **ret)
 {
 	_cleanup_(runwatch_freep) struct runwatch *w = calloc(1, sizeof(*w));
 	int r;
@@ -260,6 +265,7 @@ int runwatch_new(struct registry *registry, runwatch_told told, void *ctx, struc
 		return -ENOMEM;
 	w->registry = registry;
 	w->told = told;
+	w->watched = watched;
 	w->ctx = ctx;
 	pthread_mutex_init(&w->lock, NULL);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -16,12 +16,15 @@ struct runwatch;
 
 /* From the thread "runs", with no lock held. */
 typedef void (*runwatch_told)(void *ctx, const char *name, bool is_running);
+/* As well: the cgroup that @name was bound to is watched from now on. One that has emptied before will not be told of. */
+typedef void (*runwatch_watched)(void *ctx, const char *name);
 
 /*
- * Takes the state as it is, of which @told does not hear, and starts the thread. @registry is borrowed. Without a cgroup2
+ * Takes the state as it is, of which @told and @watched (which may be NULL) do not hear, and starts the thread. @registry is borrowed. Without a cgroup2
  * hierarchy nothing ever runs. Returns 0 or -errno.
  */
-int runwatch_new(struct registry *registry, runwatch_told told, void *ctx, struct runwatch **ret);
+int runwatch_new(struct registry *registry, runwatch_told told, runwatch_watched watched, void *ctx,
+		 struct runwatch **ret);
 struct runwatch *runwatch_free(struct runwatch *w); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct runwatch *, runwatch_free);
 

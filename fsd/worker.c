@@ -187,9 +187,14 @@ static void on_bound(void *ctx, const char *name)
 
 	if (w->runs)
 		runwatch_changed(w->runs, name);
-	/* A guest that has ended before it was watched does not stop. */
-	if (w->hub)
-		(void)keeperlink_tell(&w->keeper, CHANNEL_GUESTS);
+}
+
+/* A guest that has ended before it was watched does not stop. */
+static void on_watched(void *ctx, const char *name)
+{
+	struct worker *w = ctx;
+
+	(void)keeperlink_tell(&w->keeper, CHANNEL_GUESTS);
 }
 
 static void on_rejected(void *ctx, const char *name, const char *reason)
@@ -422,7 +427,7 @@ static int start(struct worker *w)
 	if (r == 0)
 		r = open_hub(w);
 	if (r == 0)
-		r = runwatch_new(w->registry, on_run, w, &w->runs);
+		r = runwatch_new(w->registry, on_run, on_watched, w, &w->runs);
 	if (r == 0)
 		r = open_tree(w);
 	tell_tree_of_before(w);

@@ -91,7 +91,7 @@ static int teardown(void **state)
 
 static void begin(struct world *w)
 {
-	assert_int_equal(runwatch_new(w->g.registry, hear, w, &w->watch), 0);
+	assert_int_equal(runwatch_new(w->g.registry, hear, NULL, w, &w->watch), 0);
 }
 
 static void record(struct world *w, const char *instance, const char *cgroup)

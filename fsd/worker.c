@@ -250,12 +250,15 @@ static int open_hub(struct worker *w)
 /* Guests are served without those that cannot be read. */
 static int open_images(struct worker *w)
 {
+	_cleanup_(buf_finish) struct buf complaints = {0};
 	int r;
 
 	w->images = images_new(w->options->state_dir);
 	if (!w->images)
 		return -ENOMEM;
-	r = images_load(w->images, NULL);
+	r = images_load(w->images, NULL, &complaints);
+	if (complaints.len)
+		log_warn("%.*s", (int)complaints.len - 1, complaints.data);
 	if (r < 0)
 		log_warn("cannot read the images, so there are none: %s", strerror(-r));
 	return r == -ENOMEM ? r : 0;

@@ -38,6 +38,7 @@ struct image {
 	int64_t imported_ns; /* realtime */
 };
 
+/* References; the image goes with the last one. */
 struct image *image_ref(struct image *i);
 struct image *image_unref(struct image *i); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct image *, image_unref);

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "core/lock.h"
 
 #define DESCRIPTION           "image.json"
@@ -71,7 +70,7 @@ void images_list_free(struct image **list, size_t n)
 }
 
 /* One directory; what is wrong with it is said. NULL: it is left out. */
-static struct image *read_one(int dir_fd, const char *name)
+static struct image *read_one(int dir_fd, const char *name, struct buf *complaints)
 {
 	_cleanup_(buf_finish) struct buf path = {0}, error = {0};
 	_cleanup_(image_unrefp) struct image *image = NULL;
@@ -88,8 +87,8 @@ static struct image *read_one(int dir_fd, const char *name)
 		(void)buf_puts(&error, "it is another image's");
 	}
 	if (r < 0) {
-		log_warn("the image %s is left out: " DESCRIPTION ": %s", name,
-			 error.len ? error.data : strerror(-r));
+		(void)buf_printf(complaints, "the image %s is left out: " DESCRIPTION ": %s\n",
+				 name, error.len ? error.data : strerror(-r));
 		return NULL;
 	}
 	return steal_ptr(&image);
@@ -114,7 +113,7 @@ static int compare(const void *a, const void *b)
 		      (*(struct image *const *)b)->fingerprint);
 }
 
-static int read_all(int dir_fd, struct loaded *l)
+static int read_all(int dir_fd, struct loaded *l, struct buf *complaints)
 {
 	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -125,8 +124,9 @@ static int read_all(int dir_fd, struct loaded *l)
 		return -errno;
 	fd = -1; /* dir's */
 	while (r == 0 && (e = readdir(dir))) {
-		struct image *image =
-			image_is_fingerprint(e->d_name) ? read_one(dir_fd, e->d_name) : NULL;
+		struct image *image = image_is_fingerprint(e->d_name)
+					      ? read_one(dir_fd, e->d_name, complaints)
+					      : NULL;
 
 		if (image)
 			r = add(l, image);
@@ -175,7 +175,7 @@ static void swap(struct images *i, struct loaded *l, int *fd, bool is_changed)
 	*fd = old_fd;
 }
 
-int images_load(struct images *i, bool *ret_changed)
+int images_load(struct images *i, bool *ret_changed, struct buf *complaints)
 {
 	LOCK_HOLD(&i->loading);
 	_cleanup_(loaded_finish) struct loaded l = {0};
@@ -186,7 +186,7 @@ int images_load(struct images *i, bool *ret_changed)
 	if (fd < 0 && errno != ENOENT)
 		return -errno;
 	if (fd >= 0)
-		r = read_all(fd, &l);
+		r = read_all(fd, &l, complaints);
 	if (r < 0)
 		return r;
 	is_changed = !is_same_list(i, &l);

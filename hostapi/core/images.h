@@ -15,10 +15,10 @@ struct images *images_free(struct images *i); /* NULL-safe; always NULL */
 DEFINE_CLEANUP(struct images *, images_free);
 
 /*
- * Reads the directory. What cannot be used is left out, with a line in the log. Returns 0; *ret_changed (may be NULL) whether anything is
+ * Reads the directory. What cannot be used is left out, with a line in @complaints. Returns 0; *ret_changed (may be NULL) whether anything is
  * different; or -errno, and then all is as before.
  */
-int images_load(struct images *i, bool *ret_changed);
+int images_load(struct images *i, bool *ret_changed, struct buf *complaints);
 
 /* By its whole fingerprint. A reference, or NULL. */
 struct image *images_find(struct images *i, const char *fingerprint);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/events.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "config.h"
 #include "core/cgroup.h"
@@ -130,9 +131,12 @@ static int tell_of_images(const struct api *api)
 
 static int images_load_post(const struct request *q, struct reply *reply)
 {
+	_cleanup_(buf_finish) struct buf complaints = {0};
 	bool is_changed = false;
-	int r = images_load(q->api->images, &is_changed);
+	int r = images_load(q->api->images, &is_changed, &complaints);
 
+	if (complaints.len)
+		log_warn("%.*s", (int)complaints.len - 1, complaints.data);
 	if (r == 0 && is_changed)
 		r = tell_of_images(q->api);
 	if (r < 0)

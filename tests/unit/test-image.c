@@ -96,19 +96,20 @@ static void put_image(void **state, int64_t mtime_offset_ns)
 static void test_load_and_open(void **state)
 {
 	_cleanup_(images_freep) struct images *all = images_new(*state);
+	_cleanup_(buf_finish) struct buf complaints = {0};
 	_cleanup_(image_unrefp) struct image *i = NULL;
 	_cleanup_(freep) char *file = scratch_path(state, "images/" FP "/image.tar");
 	_cleanup_(closep) int fd = -1;
 	bool is_changed = true;
 	char bytes[8];
 
-	assert_int_equal(images_load(all, &is_changed), 0);
+	assert_int_equal(images_load(all, &is_changed, &complaints), 0);
 	assert_false(is_changed);
 	assert_null(images_find(all, FP));
 	put_image(state, 0);
-	assert_int_equal(images_load(all, &is_changed), 0);
+	assert_int_equal(images_load(all, &is_changed, &complaints), 0);
 	assert_true(is_changed);
-	assert_int_equal(images_load(all, &is_changed), 0);
+	assert_int_equal(images_load(all, &is_changed, &complaints), 0);
 	assert_false(is_changed);
 	assert_null(images_find(all, "0123"));
 	i = images_find(all, FP);
@@ -129,10 +130,11 @@ static void test_load_and_open(void **state)
 static void test_another_time_is_another_file(void **state)
 {
 	_cleanup_(images_freep) struct images *all = images_new(*state);
+	_cleanup_(buf_finish) struct buf complaints = {0};
 	_cleanup_(image_unrefp) struct image *i = NULL;
 
 	put_image(state, 1);
-	assert_int_equal(images_load(all, NULL), 0);
+	assert_int_equal(images_load(all, NULL, &complaints), 0);
 	i = images_find(all, FP);
 	assert_non_null(i);
 	assert_int_equal(images_open(all, i, 0), -ESTALE);
@@ -141,6 +143,7 @@ static void test_another_time_is_another_file(void **state)
 static void test_list(void **state)
 {
 	_cleanup_(images_freep) struct images *all = images_new(*state);
+	_cleanup_(buf_finish) struct buf complaints = {0};
 	struct image **list = NULL;
 	size_t n = 1;
 
@@ -148,7 +151,7 @@ static void test_list(void **state)
 	assert_int_equal(n, 0);
 	images_list_free(list, n);
 	put_image(state, 0);
-	assert_int_equal(images_load(all, NULL), 0);
+	assert_int_equal(images_load(all, NULL, &complaints), 0);
 	assert_int_equal(images_list(all, &list, &n), 0);
 	assert_int_equal(n, 1);
 	assert_string_equal(list[0]->fingerprint, FP);

@@ -99,7 +99,7 @@ static json_t *load(struct image_store *s, const char *name)
 		r = check(text, n, name, &error);
 	if (r == 0)
 		return json_loadb(text, n, 0, NULL);
-	return json_pack("{s:s, s:s+s}", "fingerprint", name, "error", DESCRIPTION ": ",
+	return json_pack("{s:s, s:s+}", "fingerprint", name, "error", DESCRIPTION ": ",
 			 error.len ? error.data : strerror(-r));
 }
 

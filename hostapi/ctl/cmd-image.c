@@ -96,11 +96,21 @@ static int choose_columns(const struct call *c, const struct format_column **ret
 	return n ? 0 : command_misused(c, "no columns");
 }
 
-/* For table and CSV, which show a shorter one. */
-static int shorten(json_t *image)
+/* Table and CSV have the fingerprint shorter, and a table sizes for people. Returns 0 or -ENOMEM. */
+static int make_row(json_t *image, enum format format)
 {
-	return json_object_set_new(image, "short",
-				   json_stringn(imagepick_fingerprint(image), SHORT_FINGERPRINT));
+	_cleanup_(buf_finish) struct buf size = {0};
+	int r = complete(image);
+
+	if (r == 0 && format == FORMAT_TABLE && json_object_get(image, "size"))
+		r = format_bytes(&size, (double)json_integer_value(json_object_get(image, "size")));
+	if (r == 0 && size.len)
+		r = json_object_set_new(image, "size", json_string(size.data));
+	if (r == 0 && (format == FORMAT_TABLE || format == FORMAT_CSV))
+		r = json_object_set_new(
+			image, "short",
+			json_stringn(imagepick_fingerprint(image), SHORT_FINGERPRINT));
+	return r < 0 ? -ENOMEM : 0;
 }
 
 static int list(const struct call *c)
@@ -122,10 +132,8 @@ static int list(const struct call *c)
 		return r;
 	r = image_store_list(pick.store, &images);
 	json_array_foreach (images, i, image)
-		if (r == 0 &&
-		    (complete(image) < 0 ||
-		     ((format == FORMAT_TABLE || format == FORMAT_CSV) && shorten(image) < 0)))
-			r = -ENOMEM;
+		if (r == 0)
+			r = make_row(image, format);
 	if (r == 0)
 		r = format_rows(stdout, format, images, chosen, n);
 	return r < 0 ? say_errno(c->command->name, r, "cannot list them") : SAY_DONE;

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/sock.h"
+#include "ctl/format.h"
 
 enum {
 	BAR_CELLS = 20,
@@ -17,16 +18,6 @@ enum {
 void progress_init(struct progress *p, int fd)
 {
 	*p = (struct progress){.fd = isatty(fd) ? fd : -1};
-}
-
-static int put_bytes(struct buf *b, double n)
-{
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-	size_t unit = 0;
-
-	for (; n >= 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
-		n /= 1024;
-	return buf_printf(b, "%.*f %s", unit && n < 100 ? 1 : 0, n, units[unit]);
 }
 
 static int put_rest(struct buf *b, double seconds)
@@ -50,12 +41,12 @@ int progress_line(struct buf *b, const char *stage, uint64_t done, uint64_t tota
 	r = buf_printf(b, "%-8s [%.*s%*s] %3d%%  ", stage, n_cells, "####################",
 		       BAR_CELLS - n_cells, "", (int)(part * 100));
 	if (r == 0)
-		r = put_bytes(b, (double)done);
+		r = format_bytes(b, (double)done);
 	if (r == 0)
-		r = buf_puts(b, " of ") ?: put_bytes(b, (double)total);
+		r = buf_puts(b, " of ") ?: format_bytes(b, (double)total);
 	if (r < 0 || elapsed_us < GUESS_US || !done)
 		return r;
-	r = buf_puts(b, "  ") ?: put_bytes(b, rate);
+	r = buf_puts(b, "  ") ?: format_bytes(b, rate);
 	if (r == 0)
 		r = buf_puts(b, "/s");
 	if (r == 0 && done < total)

@@ -8,8 +8,7 @@
 #include "images/image-watch.h"
 
 /*
- * Looks at @fd, @size bytes. What is packed is unpacked to its end; the others say themselves how long they are. A disk that needs another file is
- * refused: that file would be one of whoever uses the image. Returns 0, -EINVAL with *error, what @watch returns, or -errno.
+ * Looks at @fd, @size bytes. What is packed is unpacked to its end; the others say themselves how long they are. Returns 0, -EINVAL with *error, what @watch returns, or -errno.
  */
 int image_whole_check(int fd, const struct image_type *type, uint64_t size,
 		      const struct image_watch *watch, struct buf *error);

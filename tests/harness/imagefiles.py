@@ -20,9 +20,12 @@ templates:
     create_only: false
     template: hostname.tpl
 """
-PACKERS = {".tar": ["cat"], ".tar.gz": ["gzip", "-c"], ".tar.xz": ["xz", "-c"], ".tar.zst": ["zstd", "-qc"],
-           ".tar.bz2": ["bzip2", "-c"], ".tar.lzma": ["xz", "--format=lzma", "-c"]}
-QCOW2 = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 30, 0, 2, 0x10000, 0x20000, 1, 0, 0)
+PACKERS = {".tar": ["cat"], ".tar.gz": ["gzip", "-c"], ".tar.xz": ["xz", "-c"],
+           ".tar.zst": ["zstd", "-qc"], ".tar.bz2": ["bzip2", "-c"],
+           ".tar.lzma": ["xz", "--format=lzma", "-c"]}
+# Version 2, clusters of 64 KiB, 1 GiB, two entries in the table at 64 KiB, counts at 128 KiB.
+QCOW2 = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 30, 0, 2, 0x10000, 0x20000, 1,
+                    0, 0)
 
 
 def fingerprint_of(*paths):
@@ -70,8 +73,9 @@ class ImageFiles:
     def tar(self, tree, suffix=".tar", names=None):
         """An archive of the directory, packed as the suffix says."""
         path = self.path(suffix)
-        plain = subprocess.run(["tar", "-C", tree, "-cf", "-", *(names or sorted(os.listdir(tree)))],
-                               check=True, stdout=subprocess.PIPE).stdout
+        names = names or sorted(os.listdir(tree))
+        plain = subprocess.run(["tar", "-C", tree, "-cf", "-", *names], check=True,
+                               stdout=subprocess.PIPE).stdout
         with open(path, "wb") as file:
             subprocess.run(PACKERS[suffix], input=plain, stdout=file, check=True)
         return path

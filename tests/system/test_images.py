@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The store of images: what is imported is what was there, and nothing that goes wrong leaves anything."""
+"""The store of images: what is imported is what was there, and what goes wrong leaves nothing."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -31,10 +30,12 @@ class Store:
         self.binary = f"{build}/hostapi/ctl/devlxdfs"
         self.state = directory / "state"
         self.images = self.state / "images"
-        self.argv = [self.binary, "--state-dir", str(self.state), "--run-dir", str(directory / "run"), "image"]
+        self.argv = [self.binary, "--state-dir", str(self.state),
+                     "--run-dir", str(directory / "run"), "image"]
 
     def run(self, *args, **options):
-        done = subprocess.run([*self.argv, *args], capture_output=True, text=True, timeout=60, **options)
+        done = subprocess.run([*self.argv, *args], capture_output=True, text=True, timeout=60,
+                              **options)
         assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
         return done
 
@@ -48,7 +49,7 @@ class Store:
         """Imports; the fingerprint."""
         done = self.run("import", *args)
         assert done.returncode == NOT_LOADED and "imported, not loaded" in done.stderr, done
-        return re.fullmatch("Image imported with fingerprint: ([0-9a-f]{64})\n", done.stdout).group(1)
+        return re.fullmatch("Image imported with fingerprint: ([0-9a-f]{64})\n", done.stdout)[1]
 
     def fails(self, words, *args, status=REFUSED):
         """It must fail so, say these words in one line, and change nothing."""
@@ -77,7 +78,8 @@ class Store:
         done = subprocess.run(["strace", "-o", str(log), "-e", f"trace={inject.partition(':')[0]}",
                                "-e", f"inject={inject}", *self.argv, "import", *args],
                               capture_output=True, text=True, timeout=60, env=TRACED)
-        assert re.search(r"\(INJECTED\)|^(---|\+\+\+ killed by) SIG", log.read_text(), re.M), (inject, done)
+        happened = r"\(INJECTED\)|^(---|\+\+\+ killed by) SIG"
+        assert re.search(happened, log.read_text(), re.M), (inject, done)
         return done
 
 
@@ -93,8 +95,10 @@ def files(tmp_path):
 
 
 def sha256sum(*paths):
-    joined = subprocess.run(["cat", *paths], check=True, capture_output=True).stdout
-    return hashlib.sha256(joined).hexdigest()
+    """What people compare a fingerprint with."""
+    joined = subprocess.run(["cat", *paths], check=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run(["sha256sum"], input=joined, check=True,
+                          stdout=subprocess.PIPE).stdout.decode().split()[0]
 
 
 # --- what is imported
@@ -110,12 +114,16 @@ def test_unified(store, files, suffix):
     with open(path, "rb") as file:
         assert stored.read_bytes() == file.read()
     image = store.described(fingerprint)
-    assert image["parts"] == [{"name": f"image{suffix}", "suffix": suffix, "size": os.path.getsize(path),
+    assert image["parts"] == [{"name": f"image{suffix}", "suffix": suffix,
+                               "size": os.path.getsize(path),
                                "mtime_ns": os.stat(stored).st_mtime_ns}]
-    assert (image["type"], image["public"], image["cached"], image["aliases"]) == ("container", False, False, [])
+    assert image["type"] == "container" and image["aliases"] == []
+    assert not image["public"] and not image["cached"]
     assert image["architecture"] == "x86_64" and image["creation_date"] == 1700000000
-    assert image["properties"] == {"description": "Debian bookworm amd64", "os": "Debian", "serial": "20240101"}
-    assert os.stat(stored).st_mode & 0o7777 == os.stat(directory / "image.json").st_mode & 0o7777 == 0o640
+    assert image["properties"] == {"description": "Debian bookworm amd64", "os": "Debian",
+                                   "serial": "20240101"}
+    for name in os.listdir(directory):
+        assert os.stat(directory / name).st_mode & 0o7777 == 0o640
 
 
 @pytest.mark.parametrize("make, suffix, kind", [
@@ -123,17 +131,20 @@ def test_unified(store, files, suffix):
     ("metadata", ".tar.xz", "container")])
 def test_split(store, files, make, suffix, kind):
     metadata, rootfs = files.metadata(), getattr(files, make)()
-    fingerprint = store.add(metadata, rootfs, "--public", "--alias", "x", "--alias", "b", "--alias", "x")
+    aliases = ["--alias", "x", "--alias", "b", "--alias", "x"]
+    fingerprint = store.add(metadata, rootfs, "--public", *aliases)
     assert fingerprint == sha256sum(metadata, rootfs)
     image = store.described(fingerprint)
     assert [part["name"] for part in image["parts"]] == ["metadata.tar.xz", f"rootfs{suffix}"]
     assert image["type"] == kind and image["public"] and not image["cached"]
     assert sorted(image["aliases"]) == ["b", "x"]
-    assert fingerprint_of(*(store.images / fingerprint / part["name"] for part in image["parts"])) == fingerprint
+    stored = [store.images / fingerprint / part["name"] for part in image["parts"]]
+    assert fingerprint_of(*stored) == fingerprint
 
 
 def test_virtual_machines(store, files):
-    assert store.described(store.add(files.metadata(), files.squashfs(), "--vm"))["type"] == "virtual-machine"
+    told = store.add(files.metadata(), files.squashfs(), "--vm")
+    assert store.described(told)["type"] == "virtual-machine"
     tree = files.tree(rootfs=False)
     with open(os.path.join(tree, "rootfs.img"), "wb") as file:
         file.write(os.urandom(100))
@@ -186,14 +197,16 @@ def test_what_is_no_image(store, files, tmp_path):
         "no root file system: expected squashfs": [metadata, files.write(b"hello, world")],
         "damaged": [files.write(b"\x1f\x8b" + os.urandom(1000))],
         "larger than 1 MiB": [files.metadata(text=METADATA + "#" * (1 << 20)), squashfs],
-        "metadata.yaml: architecture: expected": [files.metadata(text="creation_date: 1\n"), squashfs],
-        "metadata.yaml: creation_date: expected": [files.metadata(text="architecture: a\n"), squashfs],
+        "metadata.yaml: architecture: expected":
+            [files.metadata(text="creation_date: 1\n"), squashfs],
+        "metadata.yaml: creation_date: expected":
+            [files.metadata(text="architecture: a\n"), squashfs],
         "metadata.yaml:1:": [files.metadata(text="[s3cret\n"), squashfs],
     }
     for words, paths in refused.items():
         said = store.fails(re.escape(words), "import", *paths)
         assert "s3cret" not in said
-        assert said.startswith(f"devlxdfs: {paths[0]}: ") or said.startswith(f"devlxdfs: {paths[-1]}: ")
+        assert said.startswith(tuple(f"devlxdfs: {path}: " for path in paths))
     store.fails("not an alias", "import", metadata, squashfs, "--alias", "../x")
     store.fails("not an alias", "import", metadata, squashfs, "--alias", "0" * 64)
     store.fails("expected META", "import", status=USAGE)
@@ -216,7 +229,8 @@ def test_a_bomb(store, files):
     with open(os.path.join(tree, "rootfs", "zeros"), "wb") as file:
         os.truncate(file.fileno(), 1400 << 20)
     path = files.path(".tar.zst")
-    subprocess.run(f"tar -C {tree} -cf - rootfs metadata.yaml | zstd -q -1 -c >{path}", shell=True, check=True)
+    subprocess.run(f"tar -C {tree} -cf - rootfs metadata.yaml | zstd -q -1 -c >{path}",
+                   shell=True, check=True)
     assert os.path.getsize(path) < 1 << 20
     store.fails("unpacks to more", "import", path)
 
@@ -239,13 +253,14 @@ def test_list_and_show(store, files):
     [image] = store.list()
     assert image["fingerprint"] == fingerprint and image["size"] == os.path.getsize(path)
     [row] = csv.reader(io.StringIO(store.ok("ls", "-f", "csv")))
-    assert row[:4] == ["debian", fingerprint[:12], "no", "yes"] and row[4] == "Debian bookworm amd64"
+    assert row[:5] == ["debian", fingerprint[:12], "no", "yes", "Debian bookworm amd64"]
     assert store.ok("list", "-f", "csv", "-c", "F,t") == f"{fingerprint},container\n"
     assert "| debian " in store.ok("list")
     for word in "debian", fingerprint, fingerprint[:12], fingerprint[:1]:
         for command in "show", "info":
             shown = store.ok(command, word)
-            assert re.search(f'^fingerprint: "?{fingerprint}"?$', shown, re.M) and "os: Debian" in shown
+            assert re.search(f'^fingerprint: "?{fingerprint}"?$', shown, re.M)
+            assert "\n  os: Debian\n" in shown
             assert f"directory: {store.images}/{fingerprint}" in shown
     store.fails("no such image", "show", "alpine")
     store.fails("no such image", "show", fingerprint + "0")
@@ -311,10 +326,28 @@ def test_an_image_that_cannot_be_used(store, files):
     assert store.listing() == set()
 
 
+def test_completion(store, files, tmp_path):
+    """Fingerprints and aliases, of the store that there is."""
+    fingerprint = store.add(files.unified(), "--alias", "debian", "--alias", "stable")
+    script, program = tmp_path / "completion", tmp_path / "devlxdfs"
+    script.write_text(subprocess.run([store.binary, "completion", "bash"], check=True,
+                                     capture_output=True, text=True).stdout)
+    program.write_text('#!/bin/sh\nexec ' + " ".join(store.argv[:-1]) + ' "$@"\n')
+    program.chmod(0o755)
+    ask = """source "$1"; COMP_WORDS=(devlxdfs image "$2" ""); COMP_CWORD=3
+        _devlxdfs; echo "${COMPREPLY[@]}" """
+    environment = dict(os.environ, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    for command in "show", "info", "delete", "rm", "set":
+        done = subprocess.run(["bash", "-c", ask, "bash", str(script), command], text=True,
+                              capture_output=True, env=environment, check=True)
+        assert sorted(done.stdout.split()) == sorted(["debian", "stable", fingerprint]), done
+
+
 # --- accidents
 
-KILLED_AT = ["mkdirat:when=2", "flock:when=2", "copy_file_range:when=1", "copy_file_range:when=2", "fsync:when=1",
-             "fsync:when=2", "fsync:when=3", "fsync:when=4", "fsync:when=5", "renameat:when=1", "renameat2:when=1"]
+KILLED_AT = ["mkdirat:when=2", "flock:when=2", "copy_file_range:when=1",
+             "copy_file_range:when=2", "fsync:when=1", "fsync:when=2", "fsync:when=3",
+             "fsync:when=4", "fsync:when=5", "renameat:when=1", "renameat2:when=1"]
 
 
 def test_killed(store, files):
@@ -344,23 +377,24 @@ def test_killed_after_the_last_step(store, files):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted(store, files, number):
-    done = store.traced(f"copy_file_range:signal={number.name}:when=1", files.metadata(), files.squashfs(2))
+    done = store.traced(f"copy_file_range:signal={number.name}:when=1",
+                        files.metadata(), files.squashfs(2))
     assert "interrupted; nothing of it is left" in done.stderr
     assert done.returncode in (-number, 128 + number)
     assert store.listing() == set()
 
 
-ERRORS = ["copy_file_range:error=ENOSPC:when=1", "fsync:error=ENOSPC:when=1", "fsync:error=ENOSPC:when=2",
-          "fsync:error=EDQUOT:when=3", "fsync:error=ENOSPC:when=4", "mkdirat:error=ENOSPC:when=2",
-          "renameat2:error=ENOSPC:when=1"]
+ERRORS = ["copy_file_range:error=ENOSPC:when=1", "fsync:error=ENOSPC:when=1",
+          "fsync:error=ENOSPC:when=2", "fsync:error=EDQUOT:when=3", "fsync:error=ENOSPC:when=4",
+          "mkdirat:error=ENOSPC:when=2", "renameat2:error=ENOSPC:when=1"]
+FULL = "cannot store it: (No space left on device|Disk quota exceeded); nothing of it is left, "
 
 
 @pytest.mark.parametrize("inject", ERRORS)
 def test_every_step_can_fail(store, files, inject):
     done = store.traced(inject, files.metadata(), files.squashfs())
     assert done.returncode == REFUSED, done
-    assert re.search("cannot store it: (No space left on device|Disk quota exceeded); nothing of it is left",
-                     done.stderr), done
+    assert re.search(FULL, done.stderr), done
     assert store.listing() == set()
 
 
@@ -377,7 +411,8 @@ def test_ways_to_copy(store, files, inject):
 def small_state(store):
     """STATE with room for 8 MiB."""
     store.state.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=750", "tmpfs", str(store.state)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=750", "tmpfs", str(store.state)],
+                   check=True)
     yield store
     subprocess.run(["umount", str(store.state)], check=True)
 
@@ -386,8 +421,7 @@ def test_disk_full(small_state, files):
     store = small_state
     small = store.add(files.unified(megabytes=2))
     for paths in [files.unified(megabytes=20)], [files.metadata(), files.squashfs(20)]:
-        store.fails("cannot store it: No space left on device; nothing of it is left, free some space",
-                    "import", *paths)
+        store.fails(FULL, "import", *paths)
     assert [image["fingerprint"] for image in store.list()] == [small]
     store.add(files.unified(megabytes=4))
 
@@ -395,15 +429,21 @@ def test_disk_full(small_state, files):
 # --- several at once
 
 def start(store, *args):
-    return subprocess.Popen([*store.argv, "import", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([*store.argv, "import", *args], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def end(running):
+    """Exit statuses, sorted, and what was said."""
+    said = [process.communicate(timeout=60)[1] for process in running]
+    return sorted(process.returncode for process in running), said
 
 
 def test_two_at_once(store, files):
     paths = [files.unified(".tar.gz", megabytes=8) for _ in range(4)]
     running = [start(store, path) for path in paths]
-    for process in running:
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == NOT_LOADED, err
+    statuses, said = end(running)
+    assert statuses == [NOT_LOADED] * 4, said
     assert {image["fingerprint"] for image in store.list()} == {sha256sum(path) for path in paths}
     assert not any(name.startswith(".import-") for name in store.listing())
 
@@ -412,14 +452,12 @@ def test_the_same_at_once(store, files):
     """One of them makes it. An alias is given once, too."""
     path = files.unified(megabytes=8)
     running = [start(store, path) for _ in range(4)]
-    for process in running:
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == NOT_LOADED or "it is there already" in err
-    assert sorted(process.returncode for process in running) == [REFUSED, REFUSED, REFUSED, NOT_LOADED]
-    running = [start(store, files.unified(megabytes=8), "--alias", "mine") for _ in range(3)]
-    for process in running:
-        process.communicate(timeout=60)
-    assert sorted(process.returncode for process in running) == [REFUSED, REFUSED, NOT_LOADED]
+    statuses, said = end(running)
+    assert statuses == [REFUSED, REFUSED, REFUSED, NOT_LOADED], said
+    assert sum("it is there already" in words for words in said) == 3, said
+    paths = [files.unified(megabytes=8) for _ in range(3)]
+    statuses, said = end([start(store, path, "--alias", "mine") for path in paths])
+    assert statuses == [REFUSED, REFUSED, NOT_LOADED], said
     assert not any(name.startswith(".import-") for name in store.listing())
 
 
@@ -429,7 +467,8 @@ def test_progress(store, files):
     """A line that is drawn over, and taken away; nothing of it elsewhere."""
     path = files.unified(".tar.gz", megabytes=4)
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([*store.argv, "import", path, "--public"], stdout=subprocess.PIPE, stderr=theirs)
+    process = subprocess.Popen([*store.argv, "import", path, "--public"],
+                               stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
     shown = b""
     while select.select([ours], [], [], 60)[0]:
@@ -441,7 +480,8 @@ def test_progress(store, files):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == NOT_LOADED and out.startswith(b"Image imported")
     for stage in b"copying", b"checking", b"hashing":
-        assert re.search(rb"\r\x1b\[K" + stage + rb" +\[[# ]{20}\] +\d+%  [\d.]+ (B|KiB|MiB) of ", shown), shown
+        line = rb"\r\x1b\[K" + stage + rb" +\[[# ]{20}\] +\d+%  [\d.]+ (B|KiB|MiB) of "
+        assert re.search(line, shown), shown
     assert b"100%" in shown and b"\r\x1b[Kdevlxdfs: " in shown
     assert "\r" not in store.run("import", files.unified(megabytes=1)).stderr
 
@@ -462,13 +502,17 @@ def changed(daemon):
     return answer["changed"]
 
 
+def group_and_mode(path):
+    st = os.stat(path)
+    return st.st_gid, st.st_mode & 0o7777
+
+
 def assert_the_accounts(path):
     for directory, names, entries in os.walk(path):
-        assert (os.stat(directory).st_gid, os.stat(directory).st_mode & 0o7777) == (ID, 0o2750), directory
+        assert group_and_mode(directory) == (ID, 0o2750), directory
         for entry in entries:
-            st = os.stat(os.path.join(directory, entry))
             if entry != ".lock":
-                assert (st.st_gid, st.st_mode & 0o7777) == (ID, 0o640), entry
+                assert group_and_mode(os.path.join(directory, entry)) == (ID, 0o640), entry
 
 
 def test_the_daemon_has_it_at_once(daemon, ctl, files):
@@ -477,16 +521,17 @@ def test_the_daemon_has_it_at_once(daemon, ctl, files):
     assert not changed(daemon)
     directory = os.path.join(daemon.dirs["state"], "images", sha256sum(path))
     assert_the_accounts(os.path.dirname(directory))
-    for change in ["set", "debian", "public=false"], ["alias", "create", "x", "debian"], ["alias", "delete", "x"], \
-            ["set", "debian", "cached=true"]:
+    for change in ["set", "debian", "public=false"], ["alias", "create", "x", "debian"], \
+            ["alias", "delete", "x"], ["set", "debian", "cached=true"]:
         ctl(*change)
         assert not changed(daemon), change
         assert_the_accounts(directory)
     ctl("delete", "debian")
     assert not changed(daemon)
     assert "left out" not in daemon.log()
-    ctl("import", files.unified())
-    shutil.rmtree(os.path.join(daemon.dirs["state"], "images", json.loads(ctl("list", "-f", "json"))[0]["fingerprint"]))
+    path = files.unified()
+    ctl("import", path)
+    shutil.rmtree(os.path.join(daemon.dirs["state"], "images", sha256sum(path)))
     assert changed(daemon), "it was not loaded before"
 
 
@@ -503,11 +548,10 @@ def test_imported_before_the_daemon_started(new_daemon, files):
     os.symlink(elsewhere, os.path.join(images, "0" * 64))
     os.symlink(os.path.join(elsewhere, "secret"), os.path.join(images, sha256sum(path), "link"))
     daemon.start()
-    assert_the_accounts(os.path.join(images, sha256sum(path))) if not os.unlink(
-        os.path.join(images, sha256sum(path), "link")) else None
-    assert os.stat(elsewhere).st_mode & 0o7777 == 0o700 and os.stat(elsewhere).st_gid == 0
-    secret = os.stat(os.path.join(elsewhere, "secret"))
-    assert secret.st_mode & 0o7777 == 0o600 and secret.st_gid == 0
+    os.unlink(os.path.join(images, sha256sum(path), "link"))
+    assert_the_accounts(os.path.join(images, sha256sum(path)))
+    assert group_and_mode(elsewhere) == (0, 0o700)
+    assert group_and_mode(os.path.join(elsewhere, "secret")) == (0, 0o600)
     assert f"the image {sha256sum(path)} is left out" not in daemon.log()
     os.unlink(os.path.join(images, "0" * 64))
     shutil.rmtree(os.path.join(images, sha256sum(path)))
@@ -518,7 +562,8 @@ def test_guests_are_served_during_an_import(daemon, new_guest, files):
     guest = new_guest("web1")
     daemon.guest_record(guest, {"user.role": "frontend"})
     guest.attach(daemon)
-    process = daemon.ctl_popen("image", "import", files.unified(".tar.gz", megabytes=30), "--public")
+    path = files.unified(".tar.gz", megabytes=30)
+    process = daemon.ctl_popen("image", "import", path, "--public")
     asked = 0
     while process.poll() is None:
         assert guest.curl("/1.0/config/user.role") == (200, "frontend")

@@ -138,6 +138,7 @@ static void make_qcow2(char head[104])
 
 static void test_qcow2(void **state)
 {
+	static char disk[0x30000];
 	char head[104];
 
 	make_qcow2(head);
@@ -155,6 +156,27 @@ static void test_qcow2(void **state)
 	make_qcow2(head);
 	put32(head + 20, 63);
 	assert_complaint(head, sizeof(head), 0x30000, "version 2 or 3");
+	/* An L1 entry whose table is behind the end; one whose table is there, with data that are not. */
+	make_qcow2(head);
+	memset(disk, 0, sizeof(disk));
+	memcpy(disk, head, sizeof(head));
+	put32(disk + 0x10004, 0x40000);
+	assert_complaint(disk, sizeof(disk), sizeof(disk), "not complete");
+	put32(disk + 0x10004, 0x20000);
+	put32(disk + 0x2000c, 0x30000);
+	assert_complaint(disk, sizeof(disk), sizeof(disk), "not complete");
+	put32(disk + 0x2000c, 0x10000);
+	assert_complaint(disk, sizeof(disk), sizeof(disk), NULL);
+	put32(disk + 0x20008, 1 << 30); /* compressed: at any byte */
+	put32(disk + 0x2000c, 0x30001);
+	assert_complaint(disk, sizeof(disk), sizeof(disk), "not complete");
+	put32(disk + 0x2000c, 0x2ffff);
+	assert_complaint(disk, sizeof(disk), sizeof(disk), NULL);
+	/* Entries that name the same table again and again, to keep us busy. */
+	put32(disk + 36, 1000);
+	for (size_t i = 0; i < 1000; i++)
+		put32(disk + 0x10004 + 8 * i, 0x20000);
+	assert_complaint(disk, sizeof(disk), sizeof(disk), "more tables");
 	/* Numbers that overflow when they are added. */
 	make_qcow2(head);
 	put32(head + 40, UINT32_MAX);

@@ -127,8 +127,9 @@ static int give_images(int dir_fd, const struct login *a)
 		/* Files and links are nobody's image; an import may end meanwhile. */
 		if (image_fd >= 0)
 			r = give_dir(image_fd, a, false, true);
-		else if (errno != ENOTDIR && errno != ELOOP && errno != ENOENT)
+		else if (errno != ENOTDIR && errno != ELOOP)
 			r = -errno;
+		r = r == -ENOENT ? 0 : r;
 	}
 	return r;
 }

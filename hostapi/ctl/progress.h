@@ -12,8 +12,8 @@ struct progress {
 	int fd; /* -1: no terminal, nothing is drawn */
 	bool is_drawn;
 	const char *stage; /* the last one, borrowed */
-	uint64_t stage_us,
-		drawn_us; /* when that began, and when it was last drawn; of the monotonic clock */
+	uint64_t stage_us; /* when that began */
+	uint64_t drawn_us; /* when it was last drawn */
 };
 
 /* Draws on @fd if that is a terminal. */

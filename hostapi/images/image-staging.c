@@ -101,14 +101,18 @@ int image_staging_new(struct image_store *s, struct image_staging *ret)
 
 int image_staging_commit(struct image_staging *i, const char *fingerprint)
 {
-	int parent_fd = image_store_fd(i->store);
+	int parent_fd = image_store_fd(i->store), r;
 
 	if (fsync(i->fd) < 0 ||
 	    renameat2(parent_fd, i->name, parent_fd, fingerprint, RENAME_NOREPLACE) < 0)
 		return -errno;
+	r = fsync(parent_fd) < 0 ? -errno : 0;
+	/* Who is told that it failed shall not find it there. */
+	if (r < 0 && renameat2(parent_fd, fingerprint, parent_fd, i->name, RENAME_NOREPLACE) == 0)
+		return r;
 	closep(&i->fd);
 	i->fd = -1;
-	return fsync(parent_fd) < 0 ? -errno : 0;
+	return r;
 }
 
 void image_staging_finish(struct image_staging *i)

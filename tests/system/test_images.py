@@ -386,7 +386,8 @@ def test_interrupted(store, files, number):
 
 ERRORS = ["copy_file_range:error=ENOSPC:when=1", "fsync:error=ENOSPC:when=1",
           "fsync:error=ENOSPC:when=2", "fsync:error=EDQUOT:when=3", "fsync:error=ENOSPC:when=4",
-          "mkdirat:error=ENOSPC:when=2", "renameat2:error=ENOSPC:when=1"]
+          "fsync:error=ENOSPC:when=6", "mkdirat:error=ENOSPC:when=2",
+          "renameat2:error=ENOSPC:when=1"]
 FULL = "cannot store it: (No space left on device|Disk quota exceeded); nothing of it is left, "
 
 
@@ -405,6 +406,37 @@ def test_ways_to_copy(store, files, inject):
     done = store.traced(inject, path)
     assert done.returncode == NOT_LOADED and sha256sum(path) in done.stdout, done
     assert fingerprint_of(store.images / sha256sum(path) / "image.tar") == sha256sum(path)
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    """A directory on a file system where files can share blocks."""
+    disk, place = str(tmp_path / "disk"), tmp_path / "xfs"
+    place.mkdir()
+    with open(disk, "wb") as file:
+        file.truncate(320 << 20)
+    subprocess.run(["mkfs.xfs", "-q", disk], check=True)
+    done = subprocess.run(["mount", "-o", "loop", disk, str(place)], capture_output=True, text=True)
+    if done.returncode:
+        cannot(f"needs loop devices and xfs: {done.stderr}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_blocks_are_shared(build, sharing):
+    store, files = Store(build, sharing), ImageFiles(sharing)
+    path = files.unified(megabytes=32)
+
+    def used():
+        os.sync()
+        st = os.statvfs(sharing)
+        return (st.f_blocks - st.f_bfree) * st.f_frsize
+
+    before = used()
+    fingerprint = store.add(path)
+    assert used() - before < 4 << 20
+    os.unlink(path)
+    assert fingerprint_of(store.images / fingerprint / "image.tar") == fingerprint
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ static int give_dir(int fd, const struct login *a, bool is_workers, bool has_fil
 	return r == 0 && has_files ? give_files(fd, a, is_workers) : r;
 }
 
-/* Images, those that are being imported too, have a directory each. */
+/* Images have a directory each. What begins with a dot is the command's own: who imports gives an image its group at the end. */
 static int give_images(int dir_fd, const struct login *a)
 {
 	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -120,11 +120,11 @@ static int give_images(int dir_fd, const struct login *a)
 	while (r == 0 && (e = readdir(dir))) {
 		_cleanup_(closep) int image_fd = -1;
 
-		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
+		if (e->d_name[0] == '.')
 			continue;
 		image_fd =
 			openat(dir_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		/* Files and links are nobody's image; an import may end meanwhile. */
+		/* Files and links are nobody's image; one may be removed meanwhile. */
 		if (image_fd >= 0)
 			r = give_dir(image_fd, a, false, true);
 		else if (errno != ENOTDIR && errno != ELOOP)
@@ -160,10 +160,11 @@ static int prepare_images(const char *state_dir, const struct login *a)
 {
 	_cleanup_(buf_finish) struct buf path = {0};
 	_cleanup_(closep) int fd = -1;
-	int r = prepare_below(state_dir, "images", false, a);
+	int r = buf_printf(&path, "%s/images", state_dir);
 
+	/* The lock in it is not given: who can open it can keep it. */
 	if (r == 0)
-		r = buf_printf(&path, "%s/images", state_dir);
+		r = prepare(path.data, false, false, a);
 	if (r < 0)
 		return r;
 	fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -86,7 +86,7 @@ int image_staging_new(struct image_store *s, struct image_staging *ret)
 
 	if (r == 0)
 		r = choose_name(i.name);
-	if (r == 0 && mkdirat(parent_fd, i.name, 0750) < 0)
+	if (r == 0 && mkdirat(parent_fd, i.name, 0700) < 0)
 		r = -errno;
 	if (r < 0)
 		return r;
@@ -99,10 +99,35 @@ int image_staging_new(struct image_store *s, struct image_staging *ret)
 	return 0;
 }
 
+static int give_group(int dir_fd, const char *name, gid_t gid, mode_t mode)
+{
+	if (fchownat(dir_fd, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return fchmodat(dir_fd, name, mode, 0) < 0 ? -errno : 0;
+}
+
+/* The group of the store's directory, which the daemon's keeper has chosen, may read it from now on. */
+static int open_to_group(const struct image_staging *i)
+{
+	int parent_fd = image_store_fd(i->store), r = 0;
+	_cleanup_(file_closedirp) DIR *dir = open_listing(i->fd);
+	const struct dirent *e;
+	struct stat st;
+
+	if (!dir || fstat(parent_fd, &st) < 0)
+		return -errno;
+	while (r == 0 && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			r = give_group(i->fd, e->d_name, st.st_gid, 0640);
+	return r < 0 ? r : give_group(parent_fd, i->name, st.st_gid, 0750 | (st.st_mode & S_ISGID));
+}
+
 int image_staging_commit(struct image_staging *i, const char *fingerprint)
 {
-	int parent_fd = image_store_fd(i->store), r;
+	int parent_fd = image_store_fd(i->store), r = open_to_group(i);
 
+	if (r < 0)
+		return r;
 	if (fsync(i->fd) < 0 ||
 	    renameat2(parent_fd, i->name, parent_fd, fingerprint, RENAME_NOREPLACE) < 0)
 		return -errno;
@@ -127,9 +152,11 @@ void image_staging_finish(struct image_staging *i)
 int image_staging_remove(struct image_store *s, const char *fingerprint)
 {
 	int parent_fd = image_store_fd(s);
-	_cleanup_(closep) int fd = hold(parent_fd, fingerprint);
+	/* Not held: the daemon's worker can open it, and could keep it so. */
+	_cleanup_(closep) int fd =
+		openat(parent_fd, fingerprint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char name[IMAGE_STAGING_NAME_SIZE];
-	int r = fd < 0 ? fd : choose_name(name);
+	int r = fd < 0 ? -errno : choose_name(name);
 
 	if (r < 0)
 		return r;

@@ -4,7 +4,8 @@
  * Directories of images that are not there yet, or not any more: STATE/images/.import-*
  *
  * Who works in one holds a flock on it, so one that nobody holds is a dead one's and is removed by the next who comes.
- * The store's lock is held by the callers of new, commit and remove.
+ * The store's lock is held by the callers of new, commit and remove. Until
+ * it is committed the directory is its maker's alone.
  */
 #include "images/image-store.h"
 

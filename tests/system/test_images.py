@@ -2,6 +2,7 @@
 """The store of images: what is imported is what was there, and what goes wrong leaves nothing."""
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import subprocess
 import pytest
 
 from account import ID
+from daemon import wait_until
 from here import cannot
 from imagefiles import METADATA, PACKERS, ImageFiles, fingerprint_of
 
@@ -588,6 +590,40 @@ def test_imported_before_the_daemon_started(new_daemon, files):
     os.unlink(os.path.join(images, "0" * 64))
     shutil.rmtree(os.path.join(images, sha256sum(path)))
     assert changed(daemon), "it was not loaded before"
+
+
+def test_the_daemon_starts_during_an_import(new_daemon, files):
+    """Which had begun when nobody had given the account its part."""
+    daemon = new_daemon()
+    path = files.unified(".tar.gz", megabytes=16)
+    images = os.path.join(daemon.dirs["state"], "images")
+    process = daemon.ctl_popen("image", "import", path, "--public")
+    wait_until(lambda: os.path.isdir(images) and any(
+        name.startswith(".import-") for name in os.listdir(images)), "the import's directory")
+    with open(os.path.join(images, ".lock")) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # it waits for this at its end
+        assert not os.path.exists(os.path.join(images, sha256sum(path)))
+        [staging] = [name for name in os.listdir(images) if name.startswith(".import-")]
+        daemon.start()
+        assert group_and_mode(os.path.join(images, staging)) == (0, 0o700)
+    assert process.wait(60) == DONE, process.stderr.read()
+    process.communicate()
+    assert_the_accounts(os.path.join(images, sha256sum(path)))
+    assert not changed(daemon) and "left out" not in daemon.log()
+
+
+def test_the_account_cannot_hold_the_lock(daemon, ctl, files):
+    """Who can open a file can flock it, and have every import wait."""
+    ctl("import", files.unified(), "--alias", "debian")
+    images = os.path.join(daemon.dirs["state"], "images")
+    daemon.stop()
+    daemon.start()
+    assert group_and_mode(os.path.join(images, ".lock"))[1] == 0o600
+    [fingerprint] = [name for name in os.listdir(images) if not name.startswith(".")]
+    directory = os.open(os.path.join(images, fingerprint), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    ctl("delete", "debian")
+    os.close(directory)
 
 
 def test_guests_are_served_during_an_import(daemon, new_guest, files):

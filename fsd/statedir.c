@@ -93,20 +93,54 @@ static int open_dir(const char *path, bool is_workers)
 	return r < 0 && is_workers && unlink(path) == 0 ? make_and_open(path, true) : r;
 }
 
-static int prepare(const char *path, bool is_workers, bool has_files, const struct login *a)
+/* The directory first, so that what is made in it from now on is the group's. */
+static int give_dir(int fd, const struct login *a, bool is_workers, bool has_files)
 {
-	int r = open_dir(path, is_workers);
-	_cleanup_(closep) int fd = r;
-	struct stat st = {0};
+	struct stat st;
+	int r = fstat(fd, &st) < 0 ? -errno : 0;
 
-	if (r >= 0)
-		r = fstat(fd, &st) < 0 ? -errno : 0;
 	if (r == 0)
 		r = change_owner(fd, is_workers ? a->uid : st.st_uid, a->gid);
 	if (r == 0 && fchmod(fd, is_workers ? 0700 : 02750) < 0)
 		r = -errno;
-	if (r == 0 && has_files)
-		r = give_files(fd, a, is_workers);
+	return r == 0 && has_files ? give_files(fd, a, is_workers) : r;
+}
+
+/* Images have a directory each. What begins with a dot is the command's own: who imports gives an image its group at the end. */
+static int give_images(int dir_fd, const struct login *a)
+{
+	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	fd = -1; /* dir's */
+	while (r == 0 && (e = readdir(dir))) {
+		_cleanup_(closep) int image_fd = -1;
+
+		if (e->d_name[0] == '.')
+			continue;
+		image_fd =
+			openat(dir_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		/* Files and links are nobody's image; one may be removed meanwhile. */
+		if (image_fd >= 0)
+			r = give_dir(image_fd, a, false, true);
+		else if (errno != ENOTDIR && errno != ELOOP)
+			r = -errno;
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r;
+}
+
+static int prepare(const char *path, bool is_workers, bool has_files, const struct login *a)
+{
+	int r = open_dir(path, is_workers);
+	_cleanup_(closep) int fd = r;
+
+	if (r >= 0)
+		r = give_dir(fd, a, is_workers, has_files);
 	if (r < 0)
 		log_error("cannot give \"%s\" to the group \"%s\": %s", path, a->group,
 			  strerror(-r));
@@ -122,6 +156,25 @@ static int prepare_below(const char *dir, const char *name, bool is_workers, con
 	return prepare(path.data, is_workers, true, a);
 }
 
+static int prepare_images(const char *state_dir, const struct login *a)
+{
+	_cleanup_(buf_finish) struct buf path = {0};
+	_cleanup_(closep) int fd = -1;
+	int r = buf_printf(&path, "%s/images", state_dir);
+
+	/* The lock in it is not given: who can open it can keep it. */
+	if (r == 0)
+		r = prepare(path.data, false, false, a);
+	if (r < 0)
+		return r;
+	fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : give_images(fd, a);
+	if (r < 0)
+		log_error("cannot give what is in \"%s\" to the group \"%s\": %s", path.data,
+			  a->group, strerror(-r));
+	return r;
+}
+
 int statedir_prepare(const char *state_dir, const char *run_dir, const struct login *a)
 {
 	int r = prepare(state_dir, false, false, a);
@@ -130,6 +183,8 @@ int statedir_prepare(const char *state_dir, const char *run_dir, const struct lo
 		r = prepare_below(state_dir, "instances", false, a);
 	if (r == 0)
 		r = prepare_below(state_dir, "profiles", false, a);
+	if (r == 0)
+		r = prepare_images(state_dir, a);
 	if (r == 0)
 		r = prepare_below(state_dir, "volatile", true, a);
 	if (r == 0)

@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "cage.h"
 #include "core/hub.h"
+#include "core/images.h"
 #include "core/identity.h"
 #include "core/registry.h"
 #include "core/settings.h"
@@ -66,6 +67,7 @@ struct worker {
 	struct settings settings;
 	struct utsname host;
 	struct registry *registry;
+	struct images *images;
 	struct identity *identity;
 	_Atomic(struct hub *) hub; /* NULL: not yet */
 	struct runwatch *runs;     /* NULL: not yet */
@@ -250,6 +252,23 @@ static int open_hub(struct worker *w)
 	return hub_take_up(hub, w->registry, remember, w);
 }
 
+/* Guests are served without those that cannot be read. */
+static int open_images(struct worker *w)
+{
+	_cleanup_(buf_finish) struct buf complaints = {0};
+	int r;
+
+	w->images = images_new(w->options->state_dir);
+	if (!w->images)
+		return -ENOMEM;
+	r = images_load(w->images, NULL, &complaints);
+	if (complaints.len)
+		log_warn("%.*s", (int)complaints.len - 1, complaints.data);
+	if (r < 0)
+		log_warn("cannot read the images, so there are none: %s", strerror(-r));
+	return r == -ENOMEM ? r : 0;
+}
+
 static int open_store(struct worker *w)
 {
 	struct store_options options = {
@@ -276,9 +295,10 @@ static int open_store(struct worker *w)
 	r = store_new(&options, &w->store);
 	if (r < 0)
 		return r;
+	r = open_images(w);
 	/* Parsing is over: its memory goes back. */
 	malloc_trim(0);
-	return 0;
+	return r;
 }
 
 static unsigned n_threads(const struct settings *s)
@@ -345,6 +365,7 @@ static int open_fronts(struct worker *w)
 		.registry = w->registry,
 		.identity = w->identity,
 		.hub = w->hub,
+		.images = w->images,
 		.settings = &w->settings,
 		.guest_stats = &w->guest_stats,
 		.tree = w->api.tree,

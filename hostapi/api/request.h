@@ -51,6 +51,7 @@ struct api {
 	struct registry *registry;
 	struct identity *identity;
 	struct hub *hub;
+	struct images *images;
 	const struct settings *settings;
 	const struct front_stats *guest_stats;
 	const struct api_tree *tree; /* NULL: there is none */

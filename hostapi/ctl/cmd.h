@@ -25,6 +25,9 @@ struct command_group cmd_wait_group(void);
 struct command_group cmd_whois_group(void);
 struct command_group cmd_check_group(void);
 struct command_group cmd_hook_group(void);
+struct command_group cmd_image_group(void);
+struct command_group cmd_image_import_group(void);
+struct command_group cmd_image_alias_group(void);
 
 /* Handlers that instances and profiles share; the row's kind says which is meant. */
 int cmd_config_get(const struct call *c);

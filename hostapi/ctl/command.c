@@ -44,11 +44,13 @@ const struct command_option *command_common_options(size_t *ret_n)
 const struct command *command_at(size_t i)
 {
 	struct command_group (*const groups[])(void) = {
-		cmd_instance_group, cmd_list_group,   cmd_config_group,   cmd_device_group,
-		cmd_profile_group,  cmd_files_group,  cmd_transfer_group, cmd_apply_group,
-		cmd_attach_group,   cmd_daemon_group, cmd_upgrade_group,  cmd_monitor_group,
-		cmd_wait_group,     cmd_whois_group,  cmd_check_group,    cmd_hook_group,
-		completion_group,
+		cmd_instance_group,    cmd_list_group,    cmd_config_group,
+		cmd_device_group,      cmd_profile_group, cmd_files_group,
+		cmd_transfer_group,    cmd_apply_group,   cmd_attach_group,
+		cmd_daemon_group,      cmd_upgrade_group, cmd_monitor_group,
+		cmd_wait_group,        cmd_whois_group,   cmd_check_group,
+		cmd_hook_group,        cmd_image_group,   cmd_image_import_group,
+		cmd_image_alias_group, completion_group,
 	};
 
 	for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {

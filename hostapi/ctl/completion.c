@@ -137,6 +137,8 @@ static void print_case(size_t i, size_t depth)
 		[OPERANDS_OTHER] = "",
 		[OPERANDS_INSTANCES] = "$(devlxdfs list -f csv -c n 2>/dev/null)",
 		[OPERANDS_PROFILES] = "$(devlxdfs profile list -f csv 2>/dev/null | cut -d, -f1)",
+		[OPERANDS_IMAGES] =
+			"$(devlxdfs image list -f csv -c FL 2>/dev/null | tr -d '\"' | tr , ' ')",
 		[OPERANDS_FILES] = "files",
 	};
 	const struct command *c = command_at(i);

@@ -103,3 +103,24 @@ int daemon_load(const struct context *context, enum record_kind kind, const char
 	warn_of_stalled(&reply);
 	return SAY_DONE;
 }
+
+int daemon_load_images(const struct context *context, const char *subject, const char *done)
+{
+	_cleanup_(httpc_reply_finish) struct httpc_reply reply = {0};
+	_cleanup_(buf_finish) struct buf consequence = {0};
+	int r = buf_printf(&consequence, "%s, not loaded", done);
+
+	if (r < 0)
+		return say(SAY_NOT_LOADED, subject, "out of memory");
+	r = daemon_request(context, subject, "POST", "/1.0/images/load", NULL, &reply);
+	if (r == DAEMON_E_ABSENT)
+		return daemon_say_absent(context, SAY_NOT_LOADED, subject, consequence.data);
+	if (r != 0)
+		return say(SAY_NOT_LOADED, subject, "%s: what was in force before stays in force",
+			   consequence.data);
+	if (reply.status != 200)
+		return say(SAY_NOT_LOADED, subject, "%s: the daemon knows no images; upgrade it",
+			   consequence.data);
+	warn_of_stalled(&reply);
+	return SAY_DONE;
+}

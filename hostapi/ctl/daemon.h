@@ -39,3 +39,6 @@ int daemon_say_absent(const struct context *context, int status, const char *sub
  */
 int daemon_load(const struct context *context, enum record_kind kind, const char *name,
 		bool is_gone);
+
+/* Has the daemon read the images again. @done is what was written, for messages: "imported". As daemon_load(). */
+int daemon_load_images(const struct context *context, const char *subject, const char *done);

@@ -195,3 +195,13 @@ int format_rows(FILE *f, enum format format, const json_t *rows,
 		free(cells[i]);
 	return r;
 }
+
+int format_bytes(struct buf *b, double n)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	size_t unit = 0;
+
+	for (; n >= 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
+		n /= 1024;
+	return buf_printf(b, "%.*f %s", unit && n < 100 ? 1 : 0, n, units[unit]);
+}

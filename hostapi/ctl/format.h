@@ -9,6 +9,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/buf.h"
+
 enum format {
 	FORMAT_TABLE,
 	FORMAT_JSON,
@@ -38,3 +40,6 @@ int format_yaml(FILE *f, const json_t *value);
 
 /* One value as the text of a cell: yes/no, lists with ", ", "" for null. Caller frees; NULL = no memory. */
 char *format_cell(const json_t *value);
+
+/* Appends a number of bytes as people read it: "1.5 GiB". Returns 0 or -ENOMEM. */
+int format_bytes(struct buf *b, double n);

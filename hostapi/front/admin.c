@@ -12,12 +12,15 @@
 #include <unistd.h>
 
 #include "api/events.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "config.h"
 #include "core/cgroup.h"
 #include "core/hub.h"
+#include "core/images.h"
 #include "core/registry.h"
 #include "core/settings.h"
+#include "core/snapshot.h"
 #include "front/metrics.h"
 #include "front/summary.h"
 #include "store/store.h"
@@ -107,6 +110,39 @@ static json_t *settle_tree(const struct api *api, const char *name)
 	if (api->tree)
 		api->tree->settle(api->tree->ctx, name, stalled);
 	return stalled;
+}
+
+/* What guests that may read images are shown has changed. */
+static int tell_of_images(const struct api *api)
+{
+	struct instance **list = NULL;
+	size_t n = 0;
+	int r = api->tree ? registry_list(api->registry, &list, &n) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(list[i]);
+
+		if (s && snapshot_images_are_on(s))
+			api->tree->changed(api->tree->ctx, instance_name(list[i]));
+	}
+	registry_list_free(list, n);
+	return r;
+}
+
+static int images_load_post(const struct request *q, struct reply *reply)
+{
+	_cleanup_(buf_finish) struct buf complaints = {0};
+	bool is_changed = false;
+	int r = images_load(q->api->images, &is_changed, &complaints);
+
+	if (complaints.len)
+		log_warn("%.*s", (int)complaints.len - 1, complaints.data);
+	if (r == 0 && is_changed)
+		r = tell_of_images(q->api);
+	if (r < 0)
+		return r;
+	return reply_json(reply, json_pack("{s:b, s:o}", "changed", is_changed, "stalled",
+					   settle_tree(q->api, NULL)));
 }
 
 static int load(const struct request *q, struct reply *reply, enum record_kind kind)
@@ -299,6 +335,7 @@ static int metrics_get(const struct request *q, struct reply *reply)
 static const struct route routes[] = {
 	{METHOD_GET, "/1.0", daemon_get, .help = "version, uptime, features, limits"},
 	{METHOD_GET, "/1.0/events", events_get_host, .help = "events of all instances as lines"},
+	{METHOD_POST, "/1.0/images/load", images_load_post, .help = "read the images again"},
 	{METHOD_GET, "/1.0/instances", instances_get, .help = "all instances"},
 	{METHOD_GET, "/1.0/instances/{name}", instance_get, .help = "one instance"},
 	{METHOD_POST, "/1.0/instances/{name}/bind", binding_post,

@@ -8,6 +8,7 @@
  *   GET    /1.0                              version, pid, uptime, features, directories
  *   GET    /1.0/events?type=A,B&values=1     events of all instances as they happen, a JSON object a line; values of keys and
  *                                            devices' configuration only if asked for; {"type": "lost"} where some were missed
+ *   POST   /1.0/images/load                  reads the images anew: {"changed": BOOL, "stalled": [NAME, ...]}
  *   GET    /1.0/instances                    array, one summary object each
  *   GET    /1.0/instances/{name}             the summary of one
  *   POST   /1.0/instances/{name}/load        load the record now: {"changes": [...], "stalled": [NAME, ...]}; the latter

@@ -9,7 +9,6 @@
 #include "store/edit.h"
 
 #include <fcntl.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -17,6 +16,7 @@
 #include "core/settings.h"
 #include "store/listing.h"
 #include "store/names.h"
+#include "store/ownership.h"
 
 enum {
 	CONF,
@@ -49,31 +49,6 @@ struct edit *edit_free(struct edit *e)
 	settings_finish(&e->limits);
 	free(e);
 	return NULL;
-}
-
-/* While it lasts, root creates files as the owner of the directory @fd would. */
-struct ownership {
-	int old_uid, old_gid; /* -1: not changed */
-};
-
-static struct ownership ownership_take(int fd)
-{
-	struct ownership o = {-1, -1};
-	struct stat st;
-
-	if (geteuid() != 0 || fstat(fd, &st) < 0 || st.st_uid == 0)
-		return o;
-	o.old_gid = setfsgid(st.st_gid);
-	o.old_uid = setfsuid(st.st_uid);
-	return o;
-}
-
-static void ownership_return(struct ownership *o)
-{
-	if (o->old_uid < 0)
-		return;
-	setfsuid(o->old_uid);
-	setfsgid(o->old_gid);
 }
 
 /* *ret_fd is -1 when there is none. Returns 0 or -errno. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Includes point down: base < core < store < api < front < attach < ctl, and fsd above attach.
+"""Includes point down: base < core < store < api < front < attach < images < ctl, and fsd above attach.
 Headers do not include each other in a circle. A .c includes its own header first, so that nothing
 before it helps it (files that share one header: that one)."""
 from common import LAYERS, includes, is_main, main

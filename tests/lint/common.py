@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-LAYERS = ['base', 'core', 'store', 'api', 'front', 'attach', 'ctl']
+LAYERS = ['base', 'core', 'store', 'api', 'front', 'attach', 'images', 'ctl']
 
 
 class Tree:

@@ -843,7 +843,8 @@ def test_completion(ctl, tmp_path):
     tries = {"": "config", "conf": "config", "config d": "device", "config device o": "override",
              "create --c": "--cgroup", "--conf-dir /x prof": "profile", "profile device ": "add",
              "profile rm --": "--help", "ls --f": "--format", "files ": "unset",
-             "files show --": "--format"}
+             "files show --": "--format", "image ": "import", "image alias c": "create",
+             "image info --": "--help"}
     ask = """source "$1"; shift
         COMP_WORDS=(devlxdfs "$@"); COMP_CWORD=$#; _devlxdfs 2>/dev/null; echo "${COMPREPLY[@]}" """
     for line, wanted in tries.items():

@@ -31,6 +31,7 @@ IN_PACKAGE = """
 ./usr/share/doc/devlxdfs/copyright
 ./usr/share/lxc/config/common.conf.d/10-devlxdfs.conf
 ./usr/share/man/man1/devlxdfs.1.gz
+./usr/share/man/man5/devlxdfs-image.5.gz
 ./usr/share/man/man5/devlxdfs-record.5.gz
 ./usr/share/man/man5/devlxdfsd.conf.5.gz
 ./usr/share/man/man7/devlxd-api.7.gz

@@ -324,7 +324,8 @@ int conn_start(struct conn_home *home)
 		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->max_header_bytes + POOL_ROOM,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->idle_timeout_s,
-		MHD_OPTION_CONNECTION_LIMIT, 1U << 30, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_LIMIT, 1U << 30, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_END);
 	return home->daemon ? 0 : -ENOMEM;
 }
 

@@ -201,7 +201,7 @@ def test_fingerprints(guest, daemon, fingerprint):
     for name in ".", "..", "%2e", "%2e%2e", fingerprint + "%00", fingerprint + "%g":
         assert raw(guest, path_of(name))[0] == 400, name
     # Nor are there ways to the file itself.
-    for path in (f"/1.0/images/{fingerprint}", "/1.0/images", f"/1.0/images/{fingerprint}/export/x",
+    for path in (f"/1.0/images/{fingerprint}", "/1.0/images", path_of(fingerprint) + "/x",
                  f"/1.0/images/{fingerprint}/image.tar.gz", f"/1.0/images/x/{fingerprint}/export"):
         assert raw(guest, path)[0] == 404, path
 
@@ -216,7 +216,8 @@ def test_good_queries(guest, fingerprint, query):
 @pytest.mark.parametrize("agent", ["LXD 5.0.2", "Incus 6.0.4"])
 def test_nested_managers(guest, daemon, fingerprint, agent):
     """Their request, and what they read of the answer: the name from Content-Disposition."""
-    status, headers, body = fetch(guest, path_of(fingerprint), "-A", agent, "-H", "Host: unix.socket")
+    status, headers, body = fetch(guest, path_of(fingerprint), "-A", agent,
+                                  "-H", "Host: unix.socket")
     assert status == 200
     name = headers["Content-Disposition"].partition("filename=")[2]
     assert name.partition(".")[0] == sha256(body)

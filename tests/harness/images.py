@@ -9,7 +9,8 @@ import time
 
 from account import ID
 
-SUFFIXES = (".tar.bz2", ".tar.gz", ".tar.xz", ".tar.lzma", ".tar.zst", ".tar", ".squashfs", ".qcow2")
+SUFFIXES = (".tar.bz2", ".tar.gz", ".tar.xz", ".tar.lzma", ".tar.zst", ".tar", ".squashfs",
+            ".qcow2")
 
 
 def _suffix_of(name):

@@ -407,6 +407,19 @@ def test_the_daemon_ends_with_a_download_going_on(daemon, guest):
     assert end(form)[1] < form_length
 
 
+def test_an_upgrade_with_a_download_going_on(daemon, guest):
+    """Who asks meanwhile is served; what is not taken in the old worker's time ends early."""
+    fingerprint = make_unified(daemon, 32 * MIB)
+    child, length = begin(guest, fingerprint)
+    old = daemon.worker_pid
+    daemon.ctl("upgrade")
+    whole = guest.run(["curl", "-s", "--unix-socket", "/dev/lxd/sock",
+                       f"http://lxd{path_of(fingerprint)}"], text=False).stdout
+    assert hashlib.sha256(whole).hexdigest() == fingerprint
+    wait_until(lambda: not os.path.exists(f"/proc/{old}"), "the old worker to end")
+    assert end(child)[1] < length
+
+
 def test_the_host_hears_of_it(daemon, guest):
     """Of each image that is sent as a whole, and of no other request."""
     fingerprint = make_unified(daemon)

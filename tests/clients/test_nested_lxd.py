@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""LXD's own client in a guest takes an image from its host, and not from the server that has it."""
+"""LXD in a guest, client and daemon, takes an image from its host and not from who has it."""
 
 import functools
 import hashlib
 import http.server
+import io
 import json
 import os
 import shutil
 import ssl
 import subprocess
+import tarfile
 import threading
 
 import pytest
 
+from daemon import START_SECONDS
 from here import cannot
 from images import make_image
 
@@ -21,6 +24,8 @@ default-remote: far
 remotes: {far: {addr: "https://127.0.0.1:PORT", protocol: simplestreams, public: true}}
 """
 PLACE = "/tmp/client"
+NESTED = f"{PLACE}/lxd"
+ENVIRONMENT = ("env", f"HOME={PLACE}", f"LXD_CONF={PLACE}", f"LXD_DIR={NESTED}")
 PRODUCT = "busybox:1:amd64:default"
 
 
@@ -82,6 +87,13 @@ class FarServer:
                 "release_title": "1", "variant": "default", "versions": {"20260101": version}}}})
 
 
+@pytest.fixture(params=["mapped", "privileged"])
+def guest(request, daemon, new_guest):
+    guest = new_guest("web1", mapped=request.param == "mapped")
+    daemon.guest_record(guest)
+    return guest.attach(daemon)
+
+
 @pytest.fixture
 def far(tmp_path):
     if not shutil.which("lxc"):
@@ -103,22 +115,62 @@ def lxc(guest, far):
               input=CONFIG.replace("PORT", str(far.server.server_port)))
 
     def run(*args):
-        return guest.run(["env", f"HOME={PLACE}", f"LXD_CONF={PLACE}", "lxc", *args])
+        return guest.run([*ENVIRONMENT, "lxc", *args])
 
     return run
 
 
+def digests_in(guest, directory):
+    """Of the files there."""
+    lines = guest.run(["sh", "-c", f"cd {directory} && sha256sum *"]).stdout.splitlines()
+    return sorted(line.split()[0] for line in lines)
+
+
+def digests_of(*parts):
+    return sorted(hashlib.sha256(data).hexdigest() for data in parts)
+
+
+def files_asked(far):
+    return [path for path in far.server.asked if "files" in path]
+
+
 @pytest.mark.parametrize("allowed", ["true", "false"])
-def test_pull(daemon, guest, far, lxc, allowed):
+def test_client(daemon, guest, far, lxc, allowed):
     """With the flag on, the host's; with it off, the refusal is quick and the far server's."""
-    metadata, rootfs = os.urandom(100000), os.urandom(3 << 20)
-    far.offer(metadata, rootfs)
+    parts = os.urandom(100000), os.urandom(3 << 20)
+    far.offer(*parts)
     daemon.guest_record(guest, {"security.devlxd.images": allowed})
-    fingerprint = make_image(daemon, {"metadata.tar.xz": metadata, "rootfs.squashfs": rootfs})
-    lxc("image", "export", f"far:{fingerprint}", f"{PLACE}/got")
-    files = guest.run(["sh", "-c", f"cd {PLACE} && sha256sum got*"]).stdout.split()
-    found = dict(zip(files[1::2], files[::2]))
-    assert sorted(found.values()) == sorted(hashlib.sha256(data).hexdigest()
-                                            for data in (metadata, rootfs)), found
-    asked = [path for path in far.server.asked if "files" in path]
-    assert bool(asked) == (allowed == "false"), far.server.asked
+    fingerprint = make_image(daemon, dict(zip(("metadata.tar.xz", "rootfs.squashfs"), parts)))
+    guest.run(["mkdir", f"{PLACE}/got"])
+    lxc("image", "export", f"far:{fingerprint}", f"{PLACE}/got/image")
+    assert digests_in(guest, f"{PLACE}/got") == digests_of(*parts)
+    assert bool(files_asked(far)) == (allowed == "false"), far.server.asked
+
+
+def make_metadata():
+    text = b"{architecture: x86_64, creation_date: 1, properties: {description: a test's}}"
+    member = tarfile.TarInfo("metadata.yaml")
+    member.size = len(text)
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:xz") as tar:
+        tar.addfile(member, io.BytesIO(text))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("guest", ["privileged"], indirect=True)
+def test_daemon(daemon, guest, far, lxc):
+    """lxd, which is asked to copy the far server's image, has it in its store afterwards."""
+    if not shutil.which("lxd"):
+        cannot("needs lxd, of Debian's package of that name")
+    parts = make_metadata(), os.urandom(3 << 20)
+    far.offer(*parts)
+    daemon.guest_record(guest, {"security.devlxd.images": "true"})
+    fingerprint = make_image(daemon, dict(zip(("metadata.tar.xz", "rootfs.squashfs"), parts)))
+    guest.run(["mkdir", NESTED])
+    guest.popen([*ENVIRONMENT, "lxd", "--group", "root", "--logfile", f"{PLACE}/log"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    guest.run([*ENVIRONMENT, "lxd", "waitready", f"--timeout={START_SECONDS}"])
+    lxc("image", "copy", f"far:{fingerprint}", "local:")
+    assert fingerprint[:12] in lxc("image", "list", "local:").stdout
+    assert digests_in(guest, f"{NESTED}/images") == digests_of(*parts)
+    assert files_asked(far) == []

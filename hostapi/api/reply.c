@@ -25,12 +25,16 @@ static const struct {
 	const char *phrase, *line;
 } outcomes[_OUTCOME_N] = {
 	[OUTCOME_OK] = OUTCOME(200, "OK"),
+	[OUTCOME_PARTIAL] = OUTCOME(206, "Partial Content"),
+	[OUTCOME_NOT_MODIFIED] = OUTCOME(304, "Not Modified"),
 	[OUTCOME_BAD_REQUEST] = OUTCOME(400, "Bad Request"),
 	[OUTCOME_UNAUTHORIZED] = OUTCOME(401, "Unauthorized"),
 	[OUTCOME_FORBIDDEN] = OUTCOME(403, "Forbidden"),
 	[OUTCOME_NOT_FOUND] = OUTCOME(404, "Not Found"),
 	[OUTCOME_CONFLICT] = OUTCOME(409, "Conflict"),
+	[OUTCOME_FAILED_CONDITION] = OUTCOME(412, "Precondition Failed"),
 	[OUTCOME_TOO_LARGE] = OUTCOME(413, "Request Entity Too Large"),
+	[OUTCOME_BAD_RANGE] = OUTCOME(416, "Range Not Satisfiable"),
 	[OUTCOME_TOO_MANY] = OUTCOME(429, "Too Many Requests"),
 	[OUTCOME_INTERNAL] = OUTCOME(500, "Internal Server Error"),
 	[OUTCOME_NOT_IMPLEMENTED] = OUTCOME(501, "Not Implemented"),
@@ -49,9 +53,21 @@ const char *outcome_phrase(enum outcome o)
 	return outcomes[o].phrase;
 }
 
+void reply_files_finish(struct reply_files *f)
+{
+	for (size_t i = 0; i < f->n_pieces; i++)
+		closep(&f->pieces[i].fd);
+	free(f->text);
+	*f = (struct reply_files){0};
+}
+
 void reply_finish(struct reply *r)
 {
 	free(r->owned);
+	free(r->trouble);
+	reply_files_finish(&r->files);
+	for (size_t i = 0; i < r->n_headers; i++)
+		free(r->headers[i].value);
 	snapshot_unref(r->borrowed);
 	hub_log_unref(r->events.log);
 	if (r->events.account)
@@ -127,6 +143,34 @@ void reply_events(struct reply *r, struct hub_log *log, unsigned types)
 		hub_end(log, &r->events.cursor);
 }
 
+void reply_files(struct reply *r, struct reply_files *files, const char *content_type, char *owned)
+{
+	reply_finish(r);
+	r->stream = REPLY_FILES;
+	r->files = *files;
+	*files = (struct reply_files){0};
+	r->content_type = content_type;
+	r->owned = owned;
+	for (size_t i = 0; i < r->files.n_pieces; i++)
+		r->body_len += r->files.pieces[i].n;
+}
+
+int reply_header(struct reply *r, const char *name, const char *format, ...)
+{
+	char *value;
+	va_list args;
+	int n;
+
+	assert(r->n_headers < REPLY_HEADERS_MAX);
+	va_start(args, format);
+	n = vasprintf(&value, format, args);
+	va_end(args);
+	if (n < 0)
+		return -ENOMEM;
+	r->headers[r->n_headers++] = (struct reply_header){name, value};
+	return 0;
+}
+
 void reply_empty(struct reply *r)
 {
 	reply_finish(r);
@@ -135,7 +179,7 @@ void reply_empty(struct reply *r)
 /* The error @o with the text in @b, or with the phrase when @b is empty or cannot be taken. */
 static void set_error(struct reply *r, enum outcome o, enum reply_kind kind, struct buf *b)
 {
-	assert(o != OUTCOME_OK && o < _OUTCOME_N);
+	assert(outcome_is_error(o) && o < _OUTCOME_N);
 	if (b->len == 0 || reply_bytes(r, kind, b) < 0)
 		reply_constant(r, REPLY_TEXT, outcomes[o].line);
 	r->outcome = o;

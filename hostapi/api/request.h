@@ -111,6 +111,11 @@ struct request_upgrade {
 	const char *upgrade, *connection, *version, *key, *origin, *host;
 };
 
+/* What a header says of the part that is wanted and on what conditions; NULL: nothing. */
+struct request_conditions {
+	const char *match, *none_match, *modified_since, *unmodified_since, *range, *if_range;
+};
+
 struct request {
 	const struct api *api;
 	enum method method;
@@ -119,6 +124,7 @@ struct request {
 	const char *body;      /* never NULL */
 	size_t body_len;
 	struct request_upgrade upgrade;
+	struct request_conditions conditions;
 	/* Guest routes: who asks. Admin routes: NULL. */
 	struct instance *instance;
 	struct snapshot *snapshot;

@@ -26,6 +26,7 @@ static const char *const lifecycle_names[_LIFECYCLE_N] = {
 	[LIFECYCLE_READY] = "instance-ready",
 	[LIFECYCLE_STARTED] = "instance-started",
 	[LIFECYCLE_STOPPED] = "instance-stopped",
+	[LIFECYCLE_IMAGE_RETRIEVED] = "image-retrieved",
 	[LIFECYCLE_RECORD_REJECTED] = "record-rejected",
 	[LIFECYCLE_LIMIT_REACHED] = "limit-reached",
 	[LIFECYCLE_IDENTITY_REFUSED] = "identity-refused",

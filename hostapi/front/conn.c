@@ -12,12 +12,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <utlist.h>
 
-#include "api/handshake.h"
 #include "api/reply.h"
 #include "base/cleanup.h"
 #include "base/sock.h"
@@ -26,6 +24,7 @@
 #include "core/registry.h"
 #include "core/settings.h"
 #include "core/snapshot.h"
+#include "front/headers.h"
 #include "front/hearer.h"
 #include "front/nonip.h"
 #include "front/response.h"
@@ -42,9 +41,31 @@ static const struct settings *settings_of(const struct conn *c)
 	return c->home->options->api->settings;
 }
 
+static const char *name_of(const struct conn *c)
+{
+	return c->caller.instance ? instance_name(c->caller.instance) : NULL;
+}
+
+static void set_timeout(struct conn *c, unsigned seconds)
+{
+	MHD_set_connection_option(c->mhd, MHD_CONNECTION_OPTION_TIMEOUT, seconds);
+}
+
+static void end_download(struct conn *c)
+{
+	if (!c->download)
+		return;
+	if (download_is_broken(c->download))
+		log_limited(&c->home->failure_log, LOG_EVENT_NONE, name_of(c),
+			    "a file was changed while it was sent; import the image again");
+	c->download = download_free(c->download);
+	set_timeout(c, settings_of(c)->idle_timeout_s);
+}
+
 static void request_finish(struct conn *c)
 {
 	c->hearer = hearer_free(c->hearer);
+	end_download(c);
 	target_finish(&c->target);
 	if (c->body.size > BODY_KEEP)
 		buf_finish(&c->body);
@@ -139,37 +160,6 @@ static bool is_admitted(struct conn *c, struct reply *reply)
 	return true;
 }
 
-static const char *header(struct conn *c, const char *name)
-{
-	return MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, name);
-}
-
-/* Of several such headers, which are one list, the one that counts. */
-static enum MHD_Result pick_connection(void *ctx, enum MHD_ValueKind kind, const char *name,
-				       const char *value)
-{
-	const char **picked = ctx;
-
-	if (value && strcasecmp(name, "Connection") == 0 && handshake_has_token(value, "upgrade"))
-		*picked = value;
-	return *picked ? MHD_NO : MHD_YES;
-}
-
-static struct request_upgrade upgrade_of(struct conn *c)
-{
-	struct request_upgrade u = {.upgrade = header(c, "Upgrade")};
-
-	if (!u.upgrade)
-		return u;
-	u.is_http_1_1 = c->is_http_1_1;
-	u.version = header(c, "Sec-WebSocket-Version");
-	u.key = header(c, "Sec-WebSocket-Key");
-	u.origin = header(c, "Origin");
-	u.host = header(c, "Host");
-	MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, pick_connection, (void *)&u.connection);
-	return u;
-}
-
 static void make_reply(struct conn *c, const char *method, struct reply *reply)
 {
 	const struct http_options *o = c->home->options;
@@ -180,9 +170,9 @@ static void make_reply(struct conn *c, const char *method, struct reply *reply)
 		.target = &c->target,
 		.body = c->body.len ? c->body.data : "",
 		.body_len = c->body.len,
-		.upgrade = upgrade_of(c),
 	};
 
+	headers_read(c->mhd, c->is_http_1_1, &request);
 	if (o->trust == HTTP_GUEST) {
 		if (!is_admitted(c, reply))
 			return;
@@ -205,13 +195,13 @@ static void make_reply(struct conn *c, const char *method, struct reply *reply)
 
 static void log_trouble(struct conn *c, const struct reply *reply)
 {
-	const char *name = c->caller.instance ? instance_name(c->caller.instance) : NULL;
+	const char *name = name_of(c);
 	struct hub *hub = c->home->options->api->hub;
 	char reason[64];
 
 	if (reply->error)
 		log_limited(&c->home->failure_log, LOG_EVENT_NONE, name, "a request failed: %s",
-			    strerror(-reply->error));
+			    reply->trouble ?: strerror(-reply->error));
 	if (!reply->limit)
 		return;
 	snprintf(reason, sizeof(reason), "too many %s", reply->limit);
@@ -230,6 +220,18 @@ static void begin_hearing(struct conn *c, struct reply *reply)
 		reply_error(reply, OUTCOME_INTERNAL, NULL);
 }
 
+/* However slow who takes it is, it is not ended: it is one of the guest's own connections that waits. */
+static void begin_download(struct conn *c, struct reply *reply)
+{
+	if (reply->stream != REPLY_FILES)
+		return;
+	c->download = download_new(&c->home->downloads, &reply->files, c->fd);
+	if (c->download)
+		set_timeout(c, 0);
+	else
+		reply_error(reply, OUTCOME_INTERNAL, NULL);
+}
+
 static enum MHD_Result respond(struct conn *c, const char *method)
 {
 	struct reply reply = {0};
@@ -237,15 +239,17 @@ static enum MHD_Result respond(struct conn *c, const char *method)
 
 	make_reply(c, method, &reply);
 	begin_hearing(c, &reply);
+	begin_download(c, &reply);
 	log_trouble(c, &reply);
 	if (c->caller.instance) {
 		struct account *account = instance_account(c->caller.instance);
 
-		account->n_bytes_sent += reply.body_len;
+		if (reply.outcome != OUTCOME_NOT_MODIFIED && !streq(method, "HEAD"))
+			account->n_bytes_sent += reply.body_len;
 		if (reply.outcome == OUTCOME_FORBIDDEN)
 			account->n_forbidden++;
 	}
-	result = response_send(c->mhd, &reply, c->hearer, c->home->is_closing);
+	result = response_send(c->mhd, &reply, c->hearer, c->download, c->home->is_closing);
 	reply_finish(&reply);
 	return result;
 }
@@ -320,7 +324,8 @@ int conn_start(struct conn_home *home)
 		MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->max_header_bytes + POOL_ROOM,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->idle_timeout_s,
-		MHD_OPTION_CONNECTION_LIMIT, 1U << 30, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_LIMIT, 1U << 30, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_END);
 	return home->daemon ? 0 : -ENOMEM;
 }
 

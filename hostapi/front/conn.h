@@ -15,6 +15,7 @@
 #include "api/request.h"
 #include "base/log.h"
 #include "front/audience.h"
+#include "front/download.h"
 #include "front/http.h"
 #include "front/turn.h"
 
@@ -29,6 +30,7 @@ struct conn_home {
 	unsigned n_busy;       /* requests begun and not ended */
 	uint64_t n_ended;      /* connections ended so far: descriptors have become free */
 	struct audience audience;
+	struct download_list downloads;
 	struct log_limit failure_log, limit_log;
 };
 
@@ -51,7 +53,8 @@ struct conn {
 	struct buf body;
 	uint64_t n_body; /* bytes seen, kept or not */
 	bool is_http_1_1;
-	struct hearer *hearer; /* the reply is events; else NULL */
+	struct hearer *hearer;     /* the reply is events; else NULL */
+	struct download *download; /* the reply is from files; else NULL */
 };
 
 /*

@@ -238,7 +238,7 @@ static int expire(struct http_thread *t)
 	uint64_t now, next = UINT64_MAX;
 	int ms = conn_timeout_ms(&t->home);
 
-	if (!t->home.silent && !t->refused.oldest && !is_paused &&
+	if (!t->home.silent && !t->refused.oldest && !is_paused && !t->home.downloads.first &&
 	    !audience_has_deadlines(&t->home.audience))
 		return ms;
 	now = now_us();
@@ -246,6 +246,7 @@ static int expire(struct http_thread *t)
 	next = earlier(conn_expire(&t->home, now, is_paused ? PAUSE_US : UINT64_MAX),
 		       refuse_expire(&t->refused, now));
 	next = earlier(next, audience_expire(&t->home.audience, now));
+	next = earlier(next, download_expire(&t->home.downloads, now));
 	if (is_paused && (now >= t->pause_until_us || t->home.n_ended != t->n_ended_at_pause))
 		resume_accepting(t);
 	if (is_paused && !t->seat.is_watching)

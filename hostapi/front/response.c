@@ -5,6 +5,7 @@
 #include "front/response.h"
 
 #include "core/snapshot.h"
+#include "front/download.h"
 #include "front/hearer.h"
 
 /* Bytes of a stream that are sent at a time where they are not chunks. */
@@ -22,12 +23,15 @@ static ssize_t give_nothing(void *ctx, uint64_t position, char *bytes, size_t ma
 }
 
 /* The body goes over to the response, whoever owns it, without being copied. */
-static struct MHD_Response *response_of(struct reply *r, struct hearer *hearer)
+static struct MHD_Response *response_of(struct reply *r, struct hearer *hearer,
+					struct download *download)
 {
 	void *body = (void *)r->body;
 	struct MHD_Response *response;
 
-	if (r->stream == REPLY_WEBSOCKET) {
+	if (download) {
+		response = download_response(download);
+	} else if (r->stream == REPLY_WEBSOCKET) {
 		response = MHD_create_response_for_upgrade(hearer_upgrade, hearer);
 	} else if (r->stream == REPLY_LINES) {
 		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
@@ -53,9 +57,13 @@ static struct MHD_Response *response_of(struct reply *r, struct hearer *hearer)
 static bool add_headers(struct MHD_Response *response, const struct reply *r, bool is_last)
 {
 	char seconds[16];
-	bool good = MHD_add_response_header(response, "Content-Type", reply_content_type(r));
+	bool good = true, is_endless = r->stream == REPLY_LINES || r->stream == REPLY_WEBSOCKET;
 
-	if (r->outcome != OUTCOME_OK || r->stream != REPLY_WHOLE)
+	if (r->outcome != OUTCOME_NOT_MODIFIED)
+		good = MHD_add_response_header(response, "Content-Type", reply_content_type(r));
+	for (size_t i = 0; i < r->n_headers; i++)
+		good &= MHD_add_response_header(response, r->headers[i].name, r->headers[i].value);
+	if (outcome_is_error(r->outcome) || is_endless)
 		good &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (r->allow)
 		good &= MHD_add_response_header(response, "Allow", r->allow);
@@ -63,7 +71,7 @@ static bool add_headers(struct MHD_Response *response, const struct reply *r, bo
 		snprintf(seconds, sizeof(seconds), "%u", r->retry_after_s);
 		good &= MHD_add_response_header(response, "Retry-After", seconds);
 	}
-	if (is_last || r->stream != REPLY_WHOLE)
+	if (is_last || is_endless)
 		good &= MHD_add_response_header(response, "Connection", "close");
 	return good;
 }
@@ -75,9 +83,9 @@ static bool add_upgrade(struct MHD_Response *response, const struct reply *r)
 }
 
 enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r, struct hearer *hearer,
-			      bool is_last)
+			      struct download *download, bool is_last)
 {
-	struct MHD_Response *response = response_of(r, hearer);
+	struct MHD_Response *response = response_of(r, hearer, download);
 	unsigned status = outcome_status(r->outcome);
 	enum MHD_Result result = MHD_NO;
 	bool good;
@@ -92,6 +100,7 @@ enum MHD_Result response_send(struct MHD_Connection *mhd, struct reply *r, struc
 	}
 	if (good)
 		result = MHD_queue_response(mhd, status, response);
-	MHD_destroy_response(response);
+	if (!download)
+		MHD_destroy_response(response);
 	return result;
 }

@@ -34,13 +34,15 @@ int store_set_ready(struct store *s, struct instance *i, const struct boot *boot
 	return asking_store.result;
 }
 
+/* What there is of images; NULL: such requests must not get that far. */
+static struct images *asking_images;
 static const struct boot asking_boot = {.cgroup_id = 7, .init_start = 1000, .init_pid = 42};
 
 /* Sends one request of the guest @i, whose snapshot is @s (may be NULL). */
 static inline void ask_as(struct instance *i, struct snapshot *s, const char *method,
 			  const char *target_text, const char *body, struct reply *ret)
 {
-	static const struct api api = {.location = "host1"};
+	const struct api api = {.location = "host1", .images = asking_images};
 	_cleanup_(target_finish) struct target target = {0};
 	struct request request = {
 		.api = &api,

@@ -51,7 +51,9 @@ static void test_parse_refuses(void **state)
 		OF("\"aliases\":[\"" FP "\"]," PARTS("1")),
 		OF("\"aliases\":{}," PARTS("1")),
 		OF("\"aliases\":[],\"parts\":[{\"name\":\"../x\",\"suffix\":\"\",\"size\":1,\"mtime_ns\":1}]"),
-		OF("\"aliases\":[],\"parts\":[{\"name\":\"x\",\"suffix\":\"\",\"size\":0,\"mtime_ns\":1}]")};
+		OF("\"aliases\":[],\"parts\":[{\"name\":\"x\",\"suffix\":\"\",\"size\":0,\"mtime_ns\":1}]"),
+		OF("\"aliases\":[],\"parts\":[{\"name\":\"x\",\"suffix\":\".a\\r\\nB: c\",\"size\":1,\"mtime_ns\":1}]"),
+		OF("\"aliases\":[],\"parts\":[{\"name\":\"x\",\"suffix\":\"tar\",\"size\":1,\"mtime_ns\":1}]")};
 
 	for (size_t k = 0; k < ARRAY_SIZE(texts); k++) {
 		_cleanup_(buf_finish) struct buf error = {0};

@@ -20,11 +20,20 @@ static void assert_body(const struct reply *r, const char *expected)
 static void test_outcomes(void **state)
 {
 	static const unsigned expected[_OUTCOME_N] = {
-		[OUTCOME_OK] = 200,           [OUTCOME_BAD_REQUEST] = 400,
-		[OUTCOME_UNAUTHORIZED] = 401, [OUTCOME_FORBIDDEN] = 403,
-		[OUTCOME_NOT_FOUND] = 404,    [OUTCOME_CONFLICT] = 409,
-		[OUTCOME_TOO_LARGE] = 413,    [OUTCOME_TOO_MANY] = 429,
-		[OUTCOME_INTERNAL] = 500,     [OUTCOME_NOT_IMPLEMENTED] = 501,
+		[OUTCOME_OK] = 200,
+		[OUTCOME_PARTIAL] = 206,
+		[OUTCOME_NOT_MODIFIED] = 304,
+		[OUTCOME_BAD_REQUEST] = 400,
+		[OUTCOME_UNAUTHORIZED] = 401,
+		[OUTCOME_FORBIDDEN] = 403,
+		[OUTCOME_NOT_FOUND] = 404,
+		[OUTCOME_CONFLICT] = 409,
+		[OUTCOME_FAILED_CONDITION] = 412,
+		[OUTCOME_TOO_LARGE] = 413,
+		[OUTCOME_BAD_RANGE] = 416,
+		[OUTCOME_TOO_MANY] = 429,
+		[OUTCOME_INTERNAL] = 500,
+		[OUTCOME_NOT_IMPLEMENTED] = 501,
 		[OUTCOME_UNAVAILABLE] = 503,
 	};
 
@@ -33,7 +42,8 @@ static void test_outcomes(void **state)
 
 		assert_int_equal(outcome_status(o), expected[o]);
 		assert_non_null(outcome_phrase(o));
-		if (o == OUTCOME_OK)
+		assert_int_equal(outcome_is_error(o), expected[o] >= 400);
+		if (!outcome_is_error(o))
 			continue;
 		reply_error(&r, o, NULL);
 		assert_int_equal(r.outcome, o);

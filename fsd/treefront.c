@@ -15,6 +15,7 @@
 #include "core/registry.h"
 #include "core/snapshot.h"
 #include "front/http.h"
+#include "imagefiles.h"
 #include "journal.h"
 #include "loop.h"
 #include "mount.h"
@@ -32,6 +33,7 @@ struct treefront {
 	struct session *session;
 	struct journal *journal;
 	struct loop *loop;
+	struct imagefiles *images;
 	pthread_mutex_t http_lock;
 	struct http_server *http; /* NULL while not serving */
 	bool is_listening;        /* on the socket for all */
@@ -176,7 +178,10 @@ static void settle(void *ctx, const char *name, json_t *names)
 
 static void changed(void *ctx, const char *name)
 {
-	treefront_changed(ctx, name);
+	struct treefront *t = ctx;
+
+	imagefiles_settle(t->images);
+	treefront_changed(t, name);
 }
 
 /* Over all instances, whether anybody has looked at them or not. */
@@ -242,6 +247,11 @@ static int open_parts(struct treefront *t)
 	if (r < 0)
 		return r;
 	options.shared = t->shared;
+	source_images_init(&t->options.source.images, t->options.images);
+	t->images = imagefiles_new(&t->source, t->shared->secret);
+	if (!t->images)
+		return -ENOMEM;
+	options.images = t->images;
 	t->ops.source = &t->source;
 	t->ops.shared = t->shared;
 	r = journal_new(t->options.journal_fd, &t->journal);

@@ -11,6 +11,7 @@
 #include "source-local.h"
 
 struct http_server;
+struct images;
 struct snapshot;
 struct treefront;
 
@@ -21,7 +22,8 @@ struct treefront_options {
 	int poke_fd;   /* borrowed; to the poker */
 	const char *run_dir;
 	struct source_local source; /* copied */
-	struct hub *hub;            /* borrowed, as the next */
+	struct images *images;      /* borrowed, as the next two */
+	struct hub *hub;
 	const struct settings *settings;
 	unsigned n_threads;
 };

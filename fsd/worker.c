@@ -321,7 +321,11 @@ static int open_tree(struct worker *w)
 		.keeper_fd = w->fds->keeper_fd,
 		.poke_fd = w->fds->poke_fd,
 		.run_dir = w->options->run_dir,
-		.source = {w->registry, w->identity, w->store, location_of(w)},
+		.source = {.registry = w->registry,
+			   .identity = w->identity,
+			   .store = w->store,
+			   .location = location_of(w)},
+		.images = w->images,
 		.hub = w->hub,
 		.settings = &w->settings,
 	};

@@ -39,9 +39,9 @@ struct used {
 };
 
 struct imagefiles {
-	const struct source *source;
-	const unsigned char *secret;
-	pthread_mutex_t lock;         /* of all below */
+	struct imagefiles_options options;
+	pthread_mutex_t deciding; /* how a file is read; taken before the other, never after it */
+	pthread_mutex_t lock;     /* of all below */
 	struct source_images *images; /* that all are of; NULL: there are none */
 	struct known *all;            /* sorted by id */
 	size_t n, size;
@@ -52,14 +52,14 @@ struct imagefiles {
 	struct log_limit log;
 };
 
-struct imagefiles *imagefiles_new(const struct source *source, const unsigned char *secret)
+struct imagefiles *imagefiles_new(const struct imagefiles_options *options)
 {
 	struct imagefiles *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
-	f->source = source;
-	f->secret = secret;
+	f->options = *options;
+	pthread_mutex_init(&f->deciding, NULL);
 	pthread_mutex_init(&f->lock, NULL);
 	return f;
 }
@@ -88,8 +88,9 @@ struct imagefiles *imagefiles_free(struct imagefiles *f)
 		forget(f, f->used);
 	while (f->n_memory > 0)
 		free(f->memory[--f->n_memory]);
-	f->source->ops->images_unref(f->images);
+	f->options.source->ops->images_unref(f->images);
 	pthread_mutex_destroy(&f->lock);
+	pthread_mutex_destroy(&f->deciding);
 	free(f->all);
 	free(f);
 	return NULL;
@@ -121,7 +122,7 @@ static int add_known(void *arg, const struct source_file *file)
 		f->all = more;
 		f->size = size;
 	}
-	f->all[f->n++] = (struct known){imagefiles_id(file, f->secret), *file};
+	f->all[f->n++] = (struct known){imagefiles_id(file, f->options.shared->secret), *file};
 	return 0;
 }
 
@@ -149,11 +150,33 @@ static struct used *find_used(const struct imagefiles *f, uint64_t id)
 	return NULL;
 }
 
+static bool is_open(const struct imagefiles *f, uint64_t id)
+{
+	const struct used *u = find_used(f, id);
+
+	return u && (u->n_open > 0 || u->n_reading > 0);
+}
+
+/* If it is gone and nobody is known to have it open, it need not be read in the same way again. */
+static void let_go_of_backing(struct imagefiles *f, struct shared_backing *b)
+{
+	uint64_t id = b->node;
+
+	if (id == 0 || find_known(f, id) || is_open(f, id))
+		return;
+	if (b->id > 0)
+		f->options.close_backing(f->options.ctx, id);
+	b->id = 0;
+	b->node = 0;
+}
+
 /* Those that cannot be found any more, and that nobody is known to have open. */
 static void drop_gone(struct imagefiles *f)
 {
 	struct used *u, *next;
 
+	for (size_t i = 0; i < SHARED_BACKINGS_MAX; i++)
+		let_go_of_backing(f, &f->options.shared->backings[i]);
 	DL_FOREACH_SAFE (f->used, u, next)
 		if (u->n_open == 0 && u->n_reading == 0 && !find_known(f, u->id))
 			forget(f, u);
@@ -162,8 +185,8 @@ static void drop_gone(struct imagefiles *f)
 /* With the lock held: has all files known as they stand. Returns 0 or -ENOMEM. */
 static int refresh(struct imagefiles *f)
 {
-	const struct source_ops *ops = f->source->ops;
-	struct source_images *images = ops->images(f->source->ctx);
+	const struct source_ops *ops = f->options.source->ops;
+	struct source_images *images = ops->images(f->options.source->ctx);
 	int r = 0;
 
 	if (images == f->images) {
@@ -236,12 +259,12 @@ static void make_room(struct imagefiles *f)
 /* The entry of @file with a descriptor, as the one used last; made if missing. Returns 0 or -errno. */
 static int use(struct imagefiles *f, const struct source_file *file, struct used **ret)
 {
-	uint64_t id = imagefiles_id(file, f->secret);
+	uint64_t id = imagefiles_id(file, f->options.shared->secret);
 	struct used *u = find_used(f, id);
 	int fd;
 
 	if (!u || u->fd < 0) {
-		fd = f->source->ops->open_file(f->source->ctx, file);
+		fd = f->options.source->ops->open_file(f->options.source->ctx, file);
 		if (fd < 0)
 			return fd;
 		if (f->n_fds >= DESCRIPTORS_MAX)
@@ -283,7 +306,43 @@ static int error_of(struct imagefiles *f, const struct source_file *file, int r)
 	return -EIO;
 }
 
-int imagefiles_open(struct imagefiles *f, const struct source_file *file)
+static struct shared_backing *find_backing(const struct imagefiles *f, uint64_t id)
+{
+	for (size_t i = 0; i < SHARED_BACKINGS_MAX; i++)
+		if (f->options.shared->backings[i].node == id)
+			return &f->options.shared->backings[i];
+	return NULL;
+}
+
+/* How the node @id is read from now on: by the kernel itself if it can. Returns its number, or 0. */
+static int32_t decide(struct imagefiles *f, uint64_t id, int fd)
+{
+	struct shared *shared = f->options.shared;
+	struct shared_backing *b;
+	LOCK_HOLD(&f->deciding);
+	int r = -EOPNOTSUPP;
+
+	b = find_backing(f, id);
+	if (b)
+		return b->id > 0 ? b->id : 0;
+	b = shared->is_backing_over ? NULL : find_backing(f, 0);
+	if (!b) {
+		/* For good: a file that was opened without having a place must not get one while it is open. */
+		shared->is_backing_over = true;
+		return 0;
+	}
+	if (!shared->is_passthrough_off)
+		r = f->options.open_backing(f->options.ctx, id, fd);
+	if (r < 0)
+		log_debug("images are read by the worker: %s", strerror(-r));
+	/* Before anybody has it open; the keeper gives the same number to who asks again. */
+	b->id = r > 0 ? r : -1;
+	b->node = id;
+	return r > 0 ? r : 0;
+}
+
+/* Has it counted as open and its descriptor held. Returns 0 or -errno. */
+static int begin_opening(struct imagefiles *f, const struct source_file *file, struct used **ret)
 {
 	LOCK_HOLD(&f->lock);
 	struct used *u;
@@ -296,6 +355,30 @@ int imagefiles_open(struct imagefiles *f, const struct source_file *file)
 		return -EIO;
 	}
 	u->n_open++;
+	u->n_reading++;
+	*ret = u;
+	return 0;
+}
+
+static void end_reading(struct imagefiles *f, struct used *u)
+{
+	LOCK_HOLD(&f->lock);
+
+	u->n_reading--;
+	if (u->n_reading == 0 && u->n_open == 0 && !find_known(f, u->id))
+		forget(f, u);
+}
+
+int imagefiles_open(struct imagefiles *f, const struct source_file *file, int32_t *ret_backing)
+{
+	struct used *u;
+	int r = begin_opening(f, file, &u);
+
+	if (r < 0)
+		return r;
+	if (ret_backing)
+		*ret_backing = f->options.has_passthrough ? decide(f, u->id, u->fd) : 0;
+	end_reading(f, u);
 	return 0;
 }
 
@@ -303,11 +386,24 @@ void imagefiles_close(struct imagefiles *f, uint64_t id)
 {
 	LOCK_HOLD(&f->lock);
 	struct used *u = find_used(f, id);
+	struct shared_backing *b;
 
 	if (!u || u->n_open == 0 || --u->n_open > 0)
 		return;
 	if (u->n_reading == 0)
 		forget(f, u);
+	b = find_backing(f, id);
+	if (b)
+		let_go_of_backing(f, b);
+}
+
+unsigned imagefiles_count_backed(const struct imagefiles *f)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < SHARED_BACKINGS_MAX; i++)
+		n += f->options.shared->backings[i].id > 0;
+	return n;
 }
 
 static int begin_reading(struct imagefiles *f, const struct source_file *file, struct used **ret)
@@ -318,15 +414,6 @@ static int begin_reading(struct imagefiles *f, const struct source_file *file, s
 	if (r == 0)
 		(*ret)->n_reading++;
 	return r < 0 ? error_of(f, file, r) : 0;
-}
-
-static void end_reading(struct imagefiles *f, struct used *u)
-{
-	LOCK_HOLD(&f->lock);
-
-	u->n_reading--;
-	if (u->n_reading == 0 && u->n_open == 0 && !find_known(f, u->id))
-		forget(f, u);
 }
 
 static ssize_t read_all(int fd, char *bytes, size_t n, off_t offset)

@@ -13,9 +13,21 @@
 #include "source.h"
 
 struct imagefiles;
+struct shared;
 
-/* Both borrowed; @secret as of index_input. NULL = no memory. */
-struct imagefiles *imagefiles_new(const struct source *source, const unsigned char *secret);
+struct imagefiles_options {
+	const struct source *source; /* borrowed, as all here */
+	struct shared *shared;
+	bool has_passthrough; /* the kernel can read files by itself */
+	/* The kernel's number for @fd (lent), of which it shall read the node @node by itself, or -errno. May wait. */
+	int (*open_backing)(void *ctx, uint64_t node, int fd);
+	/* It shall not any more; who has it open does. Must not wait. */
+	void (*close_backing)(void *ctx, uint64_t node);
+	void *ctx;
+};
+
+/* NULL = no memory. */
+struct imagefiles *imagefiles_new(const struct imagefiles_options *options);
 struct imagefiles *imagefiles_free(struct imagefiles *f); /* NULL-safe; always NULL */
 
 /* The node's. */
@@ -27,8 +39,11 @@ int imagefiles_find(struct imagefiles *f, uint64_t id, struct source_file *ret);
 /*
  * Looks whether it can be read. Its descriptor is not closed because it is gone until imagefiles_close(), which is called as often. Returns
  * 0; -EIO when it is not what was imported, which is logged; or -errno.
+ *
+ * *ret_backing is the kernel's number for it, when that is to read it by itself, or 0. It is the same for all that have it open at a time, whichever
+ * worker opened it, because the kernel refuses to read one node in both ways. NULL: it is read here.
  */
-int imagefiles_open(struct imagefiles *f, const struct source_file *file);
+int imagefiles_open(struct imagefiles *f, const struct source_file *file, int32_t *ret_backing);
 void imagefiles_close(struct imagefiles *f, uint64_t id);
 
 /* Bytes of it into @bytes. Returns how many, fewer than @n at its end only; -EIO when it is not what was imported; or -errno. */
@@ -37,6 +52,9 @@ ssize_t imagefiles_read(struct imagefiles *f, const struct source_file *file, vo
 
 /* Images have changed: closes what is gone and nobody has open. */
 void imagefiles_settle(struct imagefiles *f);
+
+/* How many files the kernel reads by itself. */
+unsigned imagefiles_count_backed(const struct imagefiles *f);
 
 /* Memory for a read, as large as any may be; the thread gives it back. NULL = no memory. */
 #define IMAGEFILES_READ_MAX (1 << 20)

@@ -13,9 +13,23 @@ static struct imagefiles *files_of(const struct ops *o)
 	return branches_images(o->branches);
 }
 
-/* Returns what fuse_reply_open() does. */
-static int reply_open(fuse_req_t req, struct fuse_file_info *fi, uint64_t handle)
+/* struct fuse_open_out and flags of it, newer than the headers of some who build this and than libfuse 3.17. */
+#define OPEN_NOFLUSH     (1U << 5)
+#define OPEN_PASSTHROUGH (1U << 7) /* 6.9 */
+struct open_out {
+	uint64_t handle;
+	uint32_t flags;
+	int32_t backing_id;
+};
+
+/* The kernel reads it by itself, as @backing, unless that is 0. Returns what fuse_reply_open() does. */
+static int reply_open(fuse_req_t req, struct fuse_file_info *fi, uint64_t handle, int32_t backing)
 {
+	struct open_out out = {handle, OPEN_PASSTHROUGH | OPEN_NOFLUSH, backing};
+	const struct iovec part = {&out, sizeof(out)};
+
+	if (backing > 0)
+		return fuse_reply_iov(req, &part, 1);
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	fi->fh = handle;
@@ -37,6 +51,7 @@ static int check(struct ops *o, fuse_req_t req, fuse_ino_t id, struct source_fil
 bool imageops_open(struct ops *o, fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
 	struct source_file file;
+	int32_t backing = 0;
 	int r;
 
 	if (!tree_id_is_file(id))
@@ -46,11 +61,11 @@ bool imageops_open(struct ops *o, fuse_req_t req, fuse_ino_t id, struct fuse_fil
 	if (r == 0 && ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC)))
 		r = -EROFS;
 	if (r == 0)
-		r = imagefiles_open(files_of(o), &file);
+		r = imagefiles_open(files_of(o), &file, &backing);
 	if (r != 0)
 		ops_fail(o, req, r);
 	/* The caller was interrupted: the kernel will not close what it was not told it has. */
-	else if (reply_open(req, fi, o->generation) == -ENOENT)
+	else if (reply_open(req, fi, o->generation, backing) == -ENOENT)
 		imagefiles_close(files_of(o), id);
 	return true;
 }
@@ -64,11 +79,11 @@ int imageops_open_own(struct ops *o, fuse_req_t req, fuse_ino_t id, struct fuse_
 	if (r == 0 && (!files_of(o) || !node_file(&n, &n.file_on_disk)))
 		r = -ESTALE;
 	if (r == 0)
-		r = imagefiles_open(files_of(o), &n.file_on_disk);
+		r = imagefiles_open(files_of(o), &n.file_on_disk, NULL);
 	if (r < 0)
 		return r;
 	imagefiles_close(files_of(o), imagefiles_id(&n.file_on_disk, o->shared->secret));
-	reply_open(req, fi, 0);
+	reply_open(req, fi, 0, 0);
 	return 0;
 }
 

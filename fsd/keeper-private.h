@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "attacher.h"
+#include "backings.h"
 #include "fdstore.h"
 #include "pause.h"
 #include "poker.h"
@@ -30,6 +31,7 @@ struct keeper {
 	int journal_fd; /* only workers look into it */
 	struct shared *shared;
 	struct sockets sockets;
+	struct backings backings;
 	struct poker poker;
 	struct attacher attacher;
 	int poke_fds[2]; /* the worker's end and the poker's, kept for the next of each */

@@ -320,6 +320,7 @@ static int open_tree(struct worker *w)
 		.listen_fd = w->fds->tree_listen_fd,
 		.keeper_fd = w->fds->keeper_fd,
 		.poke_fd = w->fds->poke_fd,
+		.asker = &w->keeper.asker,
 		.run_dir = w->options->run_dir,
 		.source = {.registry = w->registry,
 			   .identity = w->identity,

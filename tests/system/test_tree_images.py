@@ -21,6 +21,16 @@ ON = {"security.devlxd.images": "true"}
 MIB = 1 << 20
 
 
+@pytest.fixture(params=[[], ["--no-passthrough"]], ids=["passthrough", "cached"])
+def daemon(new_daemon, request):
+    """The kernel reads images by itself, or a worker does and the kernel keeps what was read."""
+    return new_daemon(options=request.param).start()
+
+
+def tree_status(daemon):
+    return daemon.admin("GET", "/1.0/status")[1]["tree"]
+
+
 def noise(n, seed=1):
     return random.Random(seed).randbytes(n)
 
@@ -111,9 +121,78 @@ def test_one_copy_for_all(daemon, image, pair):
     path = f"images/{fingerprint}/{ROOT}"
     assert len(pair[0](f"read({path!r})")) == len(parts[ROOT])
     pair[1](f"os.stat({path!r}).st_size")
-    before = daemon.admin("GET", "/1.0/status")[1]["tree"]["requests"]
-    assert sha256(pair[1](f"read({path!r})")) == sha256(parts[ROOT])
-    assert daemon.admin("GET", "/1.0/status")[1]["tree"]["requests"] - before < 10
+    before = tree_status(daemon)["requests"]
+    assert pair[1](f"read({path!r})") == parts[ROOT]
+    assert tree_status(daemon)["requests"] - before < 10
+
+
+def test_the_kernel_reads_by_itself(daemon, image, pair):
+    """No request for a byte, so no worker is needed; the next one opens it in the same way."""
+    fingerprint, parts = image
+    path = f"images/{fingerprint}/{ROOT}"
+    if "--no-passthrough" in daemon.options:
+        pair[0](f"len(read({path!r}))")
+        assert not tree_status(daemon)["passthrough"]
+        assert tree_status(daemon)["passed_through"] == 0
+        return
+    if not tree_status(daemon)["passthrough"]:
+        cannot("this kernel has no FUSE passthrough")
+    before = tree_status(daemon)["requests"]
+    pair[0].run(f"held = open({path!r}, 'rb', 0); start = held.read(MIB)".replace("MIB", "1 << 20"))
+    assert tree_status(daemon)["requests"] - before < 10
+    assert tree_status(daemon)["passed_through"] == 1
+    worker = daemon.worker_pid
+    os.kill(worker, signal.SIGSTOP)
+    assert read_on(pair[0]) == parts[ROOT]
+    os.kill(worker, signal.SIGCONT)
+    daemon.kill_worker()
+    assert pair[1](f"read({path!r})") == parts[ROOT]
+    assert tree_status(daemon)["passed_through"] == 1
+
+
+def test_backings_go_with_images(daemon, image, pair):
+    """The kernel gives up the files of images that are deleted, once nobody has them open."""
+    fingerprint, parts = image
+    if not tree_status(daemon)["passthrough"]:
+        return
+    for name in META, ROOT:
+        pair[0].run(f"{name[:4]} = open('images/{fingerprint}/{name}', 'rb', 0)")
+    assert tree_status(daemon)["passed_through"] == 2
+    pair[0].run("meta.close()")
+    pair[0]("len(os.listdir('images'))")  # answered after that
+    wait_until(lambda: tree_status(daemon)["passed_through"] == 2, "both are kept")
+    remove_image(daemon, fingerprint)
+    wait_until(lambda: tree_status(daemon)["passed_through"] == 1, "one is given up")
+    pair[0].run("start = b''; held = root")
+    assert read_on(pair[0]) == parts[ROOT]
+    pair[0].run("root.close(); held.close()")
+    wait_until(lambda: tree_status(daemon)["passed_through"] == 0, "both are given up")
+
+
+def test_file_systems_that_cannot(new_daemon, new_guest, tmp_path):
+    """One that is itself made of others: a worker reads it, before and after another has come."""
+    daemon = new_daemon()
+    state = daemon.dirs["state"]
+    for name in "lower", "upper", "work":
+        (tmp_path / name).mkdir()
+    os.mkdir(state)
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
+                    f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work",
+                    state], check=True)
+    try:
+        daemon.start()
+        data = noise(3 * MIB)
+        path = f"images/{make_image(daemon, {ROOT: data})}/{ROOT}"
+        inside, other = place(daemon, new_guest("web1")), place(daemon, new_guest("web2"))
+        inside.run(f"held = open({path!r}, 'rb', 0); start = held.read(4096)")
+        daemon.kill_worker()
+        assert other(f"read({path!r})") == data
+        assert read_on(inside) == data
+        assert tree_status(daemon)["passed_through"] == 0
+        inside.close(), other.close()
+        daemon.stop()
+    finally:
+        subprocess.run(["umount", state], check=True)
 
 
 def test_by_its_mount(daemon, image, pair, new_guest):
@@ -205,7 +284,7 @@ def test_image_goes(daemon, image, pair, how):
 
 
 def test_deleted_ones_are_let_go(daemon, image, pair):
-    """What nobody has open any more takes no room on the disk."""
+    """What nobody has open any more the worker has not open either."""
     fingerprint, _ = image
 
     def held():
@@ -268,6 +347,8 @@ def test_file_is_another(daemon, image, pair, how):
     else:
         assert fresh == "EIO"
         assert f"image {fingerprint[:12]}: " in daemon.log()
+    if tree_status(daemon)["passthrough"]:
+        return  # who has it open reads what is there
     got = read_on(pair[0])
     assert got == parts[ROOT][:len(got)]
     assert (len(got) == len(parts[ROOT])) == (how == "missing")

@@ -393,7 +393,7 @@ void imagefiles_close(struct imagefiles *f, uint64_t id)
 	if (u->n_reading == 0)
 		forget(f, u);
 	b = find_backing(f, id);
-	if (b)
+	if (b && refresh(f) == 0)
 		let_go_of_backing(f, b);
 }
 

@@ -21,7 +21,7 @@ struct source_images {
 	struct fake *fake;
 	unsigned refs; /* under fake::lock */
 	size_t n;
-	struct fake_file files[8];
+	struct fake_file files[FAKE_FILES_MAX];
 };
 
 static char *copy_text(const char *text, size_t len)

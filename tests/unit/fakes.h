@@ -55,7 +55,8 @@ struct fake_file {
 #define FAKE_STRANGER 666
 #define FAKE_HOST     1
 
-#define FAKES_MAX 16
+#define FAKES_MAX      16
+#define FAKE_FILES_MAX 100
 
 struct fake {
 	struct source source;

@@ -122,7 +122,6 @@ def part_many(directory):
                 inside(f"rate({place.path!r})")
                 counts.append(cached() - before)
             after = memory_of(place.daemon.worker_pid)["Rss"]
-        shutil.rmtree(f"{directory}/{name}")
         print(f"| {name} | {counts[0] >> 20} | {counts[-1] >> 20} | {rss / (1 << 20):.1f} "
               f"| {after / (1 << 20):.1f} |", flush=True)
     print()

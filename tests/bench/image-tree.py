@@ -22,7 +22,7 @@ from rounds import QUICK, interleaved, median, ratio
 from daemon import Daemon, memory_of
 from guest import Guest
 from here import BUILD
-from images import directory_of, make_image
+from images import image_path, make_image
 from inside import Inside
 from mounting import make_private
 import account
@@ -58,7 +58,7 @@ class Place(contextlib.ExitStack):
         self.callback(self.daemon.stop)
         self.daemon.start()
         fingerprint = make_image(self.daemon, {NAME: os.urandom(1 << 20) * (SIZE >> 20)})
-        self.disk = directory_of(self.daemon, fingerprint, NAME)
+        self.disk = image_path(self.daemon, fingerprint, NAME)
         self.path = f"images/{fingerprint}/{NAME}"
         self.tree = self.daemon.tree("bench0", self.path)
         self.guests = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Images of a daemon under test, written into its state directory as the command leaves them."""
+"""Images in the daemon's store, written as an import leaves them."""
 
 import hashlib
 import json
@@ -9,72 +9,72 @@ import time
 
 from account import ID
 
-SUFFIXES = (".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".tar.lzma", ".tar", ".squashfs", ".qcow2")
+SUFFIXES = (".tar.bz2", ".tar.gz", ".tar.xz", ".tar.lzma", ".tar.zst", ".tar", ".squashfs",
+            ".qcow2")
 
 
-def directory_of(daemon, fingerprint, *names):
-    return os.path.join(daemon.dirs["state"], "images", fingerprint, *names)
+def _suffix_of(name):
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
-def _give(path, mode):
-    os.chown(path, -1, ID)
-    os.chmod(path, mode)
+def _directory(path):
+    os.makedirs(path, exist_ok=True)
+    os.chown(path, 0, ID)
+    os.chmod(path, 0o2750)
+    return path
 
 
-def load(daemon):
-    """Has the daemon look; its answer."""
+def _write(path, data):
+    """For the group to read; how it is described."""
+    with open(path, "wb") as file:
+        file.write(data)
+    os.chown(path, 0, ID)
+    os.chmod(path, 0o640)
+    return {"name": os.path.basename(path), "suffix": _suffix_of(path), "size": len(data),
+            "mtime_ns": os.stat(path).st_mtime_ns}
+
+
+def image_path(daemon, *names):
+    return os.path.join(daemon.dirs["state"], "images", *names)
+
+
+def load_images(daemon):
+    """Has a daemon that runs look at them; its answer."""
+    if not daemon.process:
+        return None
     status, answer = daemon.admin("POST", "/1.0/images/load")
     assert status == 200, answer
     return answer
 
 
-def describe(daemon, fingerprint, **members):
-    """Writes image.json anew with these members changed."""
-    path = directory_of(daemon, fingerprint, "image.json")
-    with open(path) as file:
-        description = dict(json.load(file), **members)
-    with open(path + ".new", "w") as file:
-        json.dump(description, file)
-    _give(path + ".new", 0o640)
+def describe_image(daemon, fingerprint, /, **members):
+    """Changes what its image.json says."""
+    path = image_path(daemon, fingerprint, "image.json")
+    said = {}
+    if os.path.exists(path):
+        with open(path) as file:
+            said = json.load(file)
+    _write(path + ".new", json.dumps(said | members).encode())
     os.rename(path + ".new", path)
-    if daemon.process:
-        load(daemon)
+    load_images(daemon)
 
 
-def make_image(daemon, parts, public=True, cached=False, aliases=(), type="container"):
-    """@parts: {name: bytes or the path of a file}, metadata first. Its fingerprint."""
-    fingerprint = hashlib.sha256()
-    contents = {}
-    for name, part in parts.items():
-        if not isinstance(part, bytes):
-            with open(part, "rb") as file:
-                part = file.read()
-        contents[name] = part
-        fingerprint.update(part)
-    fingerprint = fingerprint.hexdigest()
-    directory = directory_of(daemon, fingerprint)
-    os.makedirs(directory, exist_ok=True)
-    for path in os.path.dirname(directory), directory:
-        _give(path, 0o2750)
-    described = []
-    for name, part in contents.items():
-        path = os.path.join(directory, name)
-        with open(path, "wb") as file:
-            file.write(part)
-        _give(path, 0o640)
-        suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
-        described.append({"name": name, "suffix": suffix, "size": len(part),
-                          "mtime_ns": os.stat(path).st_mtime_ns})
-    with open(os.path.join(directory, "image.json"), "w") as file:
-        json.dump({"fingerprint": fingerprint, "type": type, "public": public, "cached": cached,
-                   "aliases": list(aliases), "parts": described,
-                   "imported_ns": time.time_ns()}, file)
-    _give(os.path.join(directory, "image.json"), 0o640)
-    if daemon.process:
-        load(daemon)
+def make_image(daemon, parts, public=True, cached=False, vm=False, aliases=()):
+    """An image of one part, or of metadata and root file system, {name: bytes}; its fingerprint."""
+    digest = hashlib.sha256()
+    for data in parts.values():
+        digest.update(data)
+    fingerprint = digest.hexdigest()
+    _directory(image_path(daemon))
+    _directory(image_path(daemon, fingerprint))
+    described = [_write(image_path(daemon, fingerprint, name), data)
+                 for name, data in parts.items()]
+    describe_image(daemon, fingerprint, fingerprint=fingerprint, parts=described, public=public,
+                   cached=cached, type="virtual-machine" if vm else "container",
+                   aliases=list(aliases), imported_ns=time.time_ns())
     return fingerprint
 
 
 def remove_image(daemon, fingerprint):
-    shutil.rmtree(directory_of(daemon, fingerprint))
-    load(daemon)
+    shutil.rmtree(image_path(daemon, fingerprint))
+    load_images(daemon)

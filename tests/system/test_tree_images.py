@@ -13,7 +13,7 @@ import pytest
 
 from daemon import wait_until
 from here import TAKE_OVERS, cannot
-from images import describe, directory_of, make_image, remove_image
+from images import describe_image, image_path, make_image, remove_image
 from inside import Inside
 
 META, ROOT = "metadata.tar.xz", "rootfs.squashfs"
@@ -83,7 +83,7 @@ def test_what_is_there(daemon, image, pair):
             assert inside(f"oct(os.stat('images/{name}').st_mode)") == oct(stat.S_IFDIR | 0o555)
             for part, data in parts.items():
                 path = f"images/{name}/{part}"
-                on_disk = os.stat(directory_of(daemon, fingerprint, part))
+                on_disk = os.stat(image_path(daemon, fingerprint, part))
                 mode, size, mtime = inside(f"[getattr(os.stat({path!r}), 'st_' + n)"
                                            " for n in ('mode', 'size', 'mtime_ns')]")
                 assert (mode, size, mtime) == (stat.S_IFREG | 0o444, len(data),
@@ -267,7 +267,7 @@ def test_image_goes(daemon, image, pair, how):
     if how == "delete":
         remove_image(daemon, fingerprint)
     else:
-        describe(daemon, fingerprint, public=False)
+        describe_image(daemon, fingerprint, public=False)
     for inside in pair:
         assert inside("os.listdir('images')") == []
         for gone in path, f"images/{fingerprint}", f"images/debian-12/{META}", "images/debian-12":
@@ -278,7 +278,7 @@ def test_image_goes(daemon, image, pair, how):
     if how == "delete":
         make_image(daemon, parts, aliases=["debian-12"])
     else:
-        describe(daemon, fingerprint, public=True)
+        describe_image(daemon, fingerprint, public=True)
     for inside in pair:
         assert sha256(inside(f"read({path!r})")) == sha256(parts[ROOT])
 
@@ -305,7 +305,7 @@ def test_alias_moves(daemon, image, pair):
     path = f"images/debian-12/{META}"
     for inside in pair:
         assert inside(f"read({path!r})") == parts[META]
-    describe(daemon, fingerprint, aliases=[])
+    describe_image(daemon, fingerprint, aliases=[])
     other = make_image(daemon, {META: b"newer", ROOT: noise(999, 7)}, aliases=["debian-12"])
     assert other != fingerprint
     for inside in pair:
@@ -327,7 +327,7 @@ def test_only_offered_ones(daemon, pair):
 def test_file_is_another(daemon, image, pair, how):
     """It cannot be opened, the log says which image, and what is open never gives other bytes."""
     fingerprint, parts = image
-    path, on_disk = f"images/{fingerprint}/{ROOT}", directory_of(daemon, fingerprint, ROOT)
+    path, on_disk = f"images/{fingerprint}/{ROOT}", image_path(daemon, fingerprint, ROOT)
     pair[0].run(f"held = open({path!r}, 'rb', 0); start = held.read(4096)")
     if how == "truncated":
         os.truncate(on_disk, 1000)
@@ -384,11 +384,11 @@ def test_workers_die_while_reading(new_daemon, new_guest, options):
     inside.run(f"fd = os.open({path!r}, os.O_RDONLY)\n{READER}\ngo(8 << 20)")
     daemon.kill_worker()
     inside.run("go(8 << 20)")
-    describe(daemon, fingerprint, public=False)
+    describe_image(daemon, fingerprint, public=False)
     daemon.kill_worker()
     inside.run("go(1 << 30)")
     assert inside("digest.hexdigest()") == sha256(data)
-    describe(daemon, fingerprint, public=True)
+    describe_image(daemon, fingerprint, public=True)
     inside.run("os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED); os.close(fd)")
     children = [guest.popen(["sha256sum", f"/dev/lxd/{path}"]) for _ in range(3)]
     for _ in range(3):
@@ -407,7 +407,7 @@ def test_change_while_no_worker_serves(new_daemon, new_guest, options):
     os.kill(daemon.worker_pid, signal.SIGSTOP)
     process, daemon.process = daemon.process, None  # nobody is to be told
     second = make_image(daemon, {META: b"2", ROOT: b"second"}, aliases=["debian-12"])
-    describe(daemon, first, public=False)
+    describe_image(daemon, first, public=False)
     daemon.process = process
     daemon.kill_worker()
     assert inside(f"read('images/debian-12/{ROOT}')") == b"second"
@@ -427,7 +427,7 @@ def squashfs(daemon, tmp_path):
         subprocess.run(["mksquashfs", source, made, "-quiet", "-no-progress"], check=True)
     except FileNotFoundError:
         cannot("needs mksquashfs (squashfs-tools)")
-    return make_image(daemon, {META: b"meta", ROOT: made}, aliases=["test"]), source
+    return make_image(daemon, {META: b"meta", ROOT: made.read_bytes()}, aliases=["test"]), source
 
 
 def test_unsquashfs(daemon, squashfs, new_guest):

@@ -24,20 +24,19 @@ void asker_init(struct asker *a, int keeper_fd)
 	pthread_cond_init(&a->cond, &attr);
 }
 
-int asker_open_cgroup(void *ctx, uint64_t cgroup_id)
+/* Asks @m, with @fd (lent) unless that is -1. Returns the result, or -errno. */
+static int ask(struct asker *a, struct channel_message m, int fd)
 {
-	struct asker *a = ctx;
 	uint64_t until = now_us() + PATIENCE_US;
 	const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000),
 					  .tv_nsec = (long)(until % 1000000) * 1000};
-	struct channel_message m = {.type = CHANNEL_CGROUP, .id = cgroup_id};
 	LOCK_HOLD(&a->turn);
 	int r;
 
 	pthread_mutex_lock(&a->lock);
 	m.serial = ++a->number;
 	a->is_answered = false;
-	r = channel_send(a->keeper_fd, m, -1);
+	r = channel_send(a->keeper_fd, m, fd);
 	while (r == 0 && !a->is_answered)
 		r = -pthread_cond_timedwait(&a->cond, &a->lock, &deadline);
 	if (r == 0)
@@ -45,6 +44,24 @@ int asker_open_cgroup(void *ctx, uint64_t cgroup_id)
 	a->number++;
 	pthread_mutex_unlock(&a->lock);
 	return r;
+}
+
+int asker_open_cgroup(void *ctx, uint64_t cgroup_id)
+{
+	return ask(ctx, (struct channel_message){.type = CHANNEL_CGROUP, .id = cgroup_id}, -1);
+}
+
+int asker_open_backing(struct asker *a, uint64_t node, int fd)
+{
+	return ask(a, (struct channel_message){.type = CHANNEL_BACKING, .id = node}, fd);
+}
+
+static int result_of(const struct channel_message *m)
+{
+	if (m->error < 0)
+		return m->error;
+	return m->type == CHANNEL_BACKING && m->count > 0 && m->count <= INT32_MAX ? (int)m->count
+										   : -EPROTO;
 }
 
 void asker_answer(struct asker *a, const struct channel_message *m, int fd_consumed)
@@ -55,6 +72,6 @@ void asker_answer(struct asker *a, const struct channel_message *m, int fd_consu
 	if (m->serial != a->number || a->is_answered)
 		return;
 	a->is_answered = true;
-	a->result = fd >= 0 ? steal_fd(&fd) : m->error < 0 ? m->error : -EPROTO;
+	a->result = fd >= 0 ? steal_fd(&fd) : result_of(m);
 	pthread_cond_signal(&a->cond);
 }

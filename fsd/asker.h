@@ -18,7 +18,7 @@ struct asker {
 	pthread_cond_t cond;
 	uint32_t number; /* of the question; one that is answered too late has another */
 	bool is_answered;
-	int result; /* a descriptor or -errno */
+	int result; /* a descriptor, a number or -errno */
 };
 
 /* Of a worker that has @keeper_fd, its end of the channel. */
@@ -30,5 +30,11 @@ void asker_init(struct asker *a, int keeper_fd);
  */
 int asker_open_cgroup(void *ctx, uint64_t cgroup_id);
 
-/* The keeper has said CHANNEL_CGROUP. Takes over @fd. */
+/*
+ * The kernel's number (from 1) by which the node @node may be read from the file that @fd (lent) is, or -errno. Else as
+ * asker_open_cgroup().
+ */
+int asker_open_backing(struct asker *a, uint64_t node, int fd);
+
+/* The keeper has said CHANNEL_CGROUP or CHANNEL_BACKING. Takes over @fd. */
 void asker_answer(struct asker *a, const struct channel_message *m, int fd);

@@ -141,11 +141,11 @@ static void on_stale(void *arg, const struct index *old, const struct index_node
 		}
 		break;
 	case TREE_DIRECTORY:
-		/* One with a parameter is gone, and says so when asked; the others are only hidden. */
-		if (n->key)
-			add_gone(c, id);
-		else
+		/* One that is gone says so when asked; others are only hidden. */
+		if (index_find(c->new, id))
 			add_entry(c, old, n);
+		else
+			add_gone(c, id);
 		break;
 	case TREE_SOCKET:
 		add_entry(c, old, n);
@@ -153,6 +153,8 @@ static void on_stale(void *arg, const struct index *old, const struct index_node
 	case TREE_STREAM:
 	case TREE_LOG:
 		break; /* is asked for every time */
+	case TREE_FILE:
+		break; /* others have it, too, and the directory that it is in is gone with it */
 	}
 }
 
@@ -277,23 +279,45 @@ static int replace(struct branch *b, struct index *x)
 	return 0;
 }
 
-static bool is_current(const struct branch *b, const struct source_view *view)
+/* What it shows; references, released by drop(). */
+static struct tree_shown take(const struct branch *b)
+{
+	const struct source *s = source_of(b);
+	struct tree_shown shown = {s, s->ops->view(s->ctx, b->instance), NULL};
+	bool is_by_mount;
+
+	if (shown.view && s->ops->shows_images(shown.view, &is_by_mount))
+		shown.images = s->ops->images(s->ctx);
+	return shown;
+}
+
+static void drop(const struct tree_shown *shown)
+{
+	if (shown->view)
+		shown->source->ops->view_unref(shown->view);
+	if (shown->images)
+		shown->source->ops->images_unref(shown->images);
+}
+
+static bool is_current(const struct branch *b, const struct tree_shown *shown)
 {
 	const struct index *x = b->index;
 
-	return x && x->source && x->view == view && owner_equal(&x->owner, &b->owner) &&
+	return x && x->source && x->view == shown->view && x->images == shown->images &&
+	       owner_equal(&x->owner, &b->owner) &&
 	       x->is_socket_bound == b->all->options.shared->is_socket_bound &&
 	       x->is_own_socket_bound == b->is_own_socket_bound;
 }
 
-/* @view's reference is taken over on success. */
-static int make_index(struct branch *b, struct source_view *view, struct index **ret)
+/* The references in @shown are taken over on success. */
+static int make_index(struct branch *b, const struct tree_shown *shown, struct index **ret)
 {
 	const struct source *s = source_of(b);
-	const struct index_input input = {
+	struct index_input input = {
 		.source = s,
 		.instance = b->instance,
-		.view = view,
+		.view = shown->view,
+		.images = shown->images,
 		.owner = &b->owner,
 		.secret = b->all->options.shared->secret,
 		.serial = b->serial,
@@ -301,25 +325,29 @@ static int make_index(struct branch *b, struct source_view *view, struct index *
 		.is_own_socket_bound = b->is_own_socket_bound,
 	};
 
+	if (shown->images)
+		(void)s->ops->shows_images(shown->view, &input.is_by_mount);
 	/* The record may say who the guest's root is. */
 	s->ops->refresh_owner(s->ctx, b->instance, &b->owner, true);
 	return index_new(&input, ret);
 }
 
-/* Makes the index for @view, whose reference is taken over on success. */
-static int rebuild(struct branch *b, struct source_view *view)
+/* Makes the index for what is @shown, whose references are taken over on success. */
+static int rebuild(struct branch *b, const struct tree_shown *shown)
 {
 	_cleanup_(index_unrefp) struct index *x = NULL;
-	int r = make_index(b, view, &x);
+	int r = make_index(b, shown, &x);
 
 	if (r < 0)
 		return r;
 	if (b->index) {
 		r = replace(b, x);
-		if (r < 0)
-			x->view = NULL; /* the caller's still */
-		else
+		if (r == 0) {
 			x = NULL;
+		} else { /* the caller's still */
+			x->view = NULL;
+			x->images = NULL;
+		}
 		return r;
 	}
 	b->index = steal_ptr(&x);
@@ -330,17 +358,15 @@ static int rebuild(struct branch *b, struct source_view *view)
 /* With the lock held. */
 static int refresh(struct branch *b)
 {
-	const struct source *s = source_of(b);
-	struct source_view *view = s->ops->view(s->ctx, b->instance);
+	const struct tree_shown shown = take(b);
 	int r = 0;
 
-	if (!is_current(b, view)) {
-		r = rebuild(b, view);
+	if (!is_current(b, &shown)) {
+		r = rebuild(b, &shown);
 		if (r == 0)
 			return 0;
 	}
-	if (view)
-		s->ops->view_unref(view);
+	drop(&shown);
 	return r;
 }
 
@@ -360,11 +386,12 @@ static void keep_from_before(struct change *c, const struct index *old, const st
 void branch_was(struct branch *b, struct source_view *view)
 {
 	_cleanup_(index_unrefp) struct index *old = NULL;
+	const struct tree_shown shown = {source_of(b), view, NULL};
 	struct change c = {0};
 	LOCK_HOLD(&b->lock);
 
-	if (make_index(b, view, &old) < 0)
-		source_of(b)->ops->view_unref(view);
+	if (make_index(b, &shown, &old) < 0)
+		drop(&shown);
 	else if (b->index && begin_change(b, &c) == 0) {
 		for (uint32_t i = 0; i < old->n_nodes; i++)
 			keep_from_before(&c, old, &old->nodes[i]);

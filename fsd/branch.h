@@ -21,6 +21,7 @@
 #include "poke.h"
 
 struct account;
+struct imagefiles;
 struct branch;
 struct branches;
 
@@ -28,6 +29,7 @@ struct branches_options {
 	const struct source *source; /* borrowed, as all here */
 	struct hub *hub;
 	struct shared *shared;
+	struct imagefiles *images; /* NULL: there are none */
 	const char *run_dir;
 	int fuse_fd;
 	int poke_fd; /* poker.h; -1: there is no poker */
@@ -52,6 +54,9 @@ struct branch *branches_get(struct branches *all, const char *name);
 struct branch *branches_find_named(struct branches *all, const char *name);
 /* By the serial, the first part of its nodes' ids. A reference, or NULL. */
 struct branch *branches_find(struct branches *all, uint32_t serial);
+
+/* The nodes of images; NULL: there are none. */
+struct imagefiles *branches_images(struct branches *all);
 
 /* Where events are published. */
 struct hub *branches_hub(struct branches *all);

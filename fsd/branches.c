@@ -309,6 +309,11 @@ struct hub *branches_hub(struct branches *all)
 	return all->options.hub;
 }
 
+struct imagefiles *branches_images(struct branches *all)
+{
+	return all->options.images;
+}
+
 bool branches_knows(struct branches *all, const char *name)
 {
 	_cleanup_(branch_unrefp) struct branch *b = branches_find_named(all, name);

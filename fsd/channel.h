@@ -19,16 +19,19 @@ enum channel_type {
 	CHANNEL_PONG,    /* worker: it is well */
 	CHANNEL_UPGRADE, /* worker: the host wants an upgrade */
 	CHANNEL_UPGRADES, /* to the worker: serial and count have been done and have failed, the last by error */
+	CHANNEL_BACKING, /* worker: this descriptor is to be read by the kernel itself; from the keeper: as what, or error */
+	CHANNEL_BACKING_CLOSE, /* worker: not any more */
 	CHANNEL_GUESTS, /* worker: a guest has ended, or an instance is new: something may be to attach or to forget */
 	_CHANNEL_N,
 };
 
 struct channel_message {
 	uint32_t type;
-	uint32_t serial; /* of the instance; 0: the socket of all; of CGROUP: of the question */
-	int32_t error; /* of FAILED and CGROUP: a negative errno; of UPGRADES: an enum upgrade_failure */
-	uint32_t count;
-	uint64_t id; /* of CGROUP: the cgroup's */
+	uint32_t
+		serial; /* of the instance; 0: the socket of all; of CGROUP and BACKING: of the question */
+	int32_t error; /* of FAILED, CGROUP and BACKING: a negative errno; of UPGRADES: an enum upgrade_failure */
+	uint32_t count; /* of BACKING: the kernel's number for the descriptor */
+	uint64_t id;    /* of CGROUP: the cgroup's; of BACKING and BACKING_CLOSE: the node's */
 };
 
 /* Sends it with @fd (lent; -1: none), without waiting. Returns 0, -EAGAIN when it is full, or -errno. */

@@ -12,6 +12,7 @@
 
 #include "base/sock.h"
 #include "core/filename.h"
+#include "imagefiles.h"
 #include "shared.h"
 
 /* Low parts of ids below are given to fixed nodes. */
@@ -105,6 +106,56 @@ static int fill_content(struct draft *d, struct index_node *n)
 	return 0;
 }
 
+struct image_hash {
+	const struct draft *draft;
+	struct index_node *dir;
+};
+
+static int add_to_hash(void *arg, const char *name, bool is_listed)
+{
+	const struct image_hash *h = arg;
+	const struct index_input *input = h->draft->input;
+	struct source_file file;
+	uint64_t both[2] = {h->dir->hash};
+
+	if (!input->source->ops->image_file(input->images, h->dir->key, name, &file))
+		return 0;
+	both[1] = imagefiles_id(&file, input->secret);
+	h->dir->hash = hash_bytes(h->draft, both, sizeof(both));
+	return 0;
+}
+
+/*
+ * A directory with other files in it is another node, so that what the kernel knows of names in one that is gone is never believed of
+ * another that has its name.
+ */
+static int fill_image(const struct draft *d, struct index_node *dir)
+{
+	const struct index_input *input = d->input;
+	struct image_hash h = {d, dir};
+
+	return input->source->ops->each_image_file(input->images, dir->key, add_to_hash, &h);
+}
+
+/* Of the parent's and its own name. Returns 0 or SOURCE_E_ABSENT. */
+static int fill_file(struct draft *d, struct index_node *n)
+{
+	struct source_file file;
+
+	if (!index_file(d->index, n, &file))
+		return SOURCE_E_ABSENT;
+	n->size = file.size;
+	n->changed_ns = file.mtime_ns;
+	n->is_shared = !d->input->is_by_mount;
+	if (n->is_shared) {
+		n->hash = imagefiles_id(&file, d->input->secret);
+		return 0;
+	}
+	n->hash ^= imagefiles_id(&file, d->input->secret);
+	n->hash &= ~TREE_FILE_BIT; /* which tells when it is restored */
+	return 0;
+}
+
 /* The file name of @key, which may be @key; NULL = no memory. */
 static const char *file_name(struct draft *d, const char *key)
 {
@@ -140,15 +191,21 @@ static int add_child(struct draft *d, enum tree_row row, const char *name, const
 	d->prefix.data[prefix_len] = '\0';
 	if (tree_row(row)->kind == TREE_CONTENT)
 		r = fill_content(d, n);
+	if (row == TREE_IMAGE)
+		r = fill_image(d, n);
+	if (tree_row(row)->kind == TREE_FILE)
+		r = fill_file(d, n);
+	if (r == SOURCE_E_ABSENT)
+		d->index->n_nodes--;
+	if (r != 0 || n->is_shared)
+		return r == SOURCE_E_ABSENT ? 0 : r;
 	if ((n->hash & TREE_LOW_MASK) >= TREE_LOG_FIRST)
 		n->hash ^= UINT64_C(1) << (TREE_LOW_BITS - 1);
 	if ((n->hash & TREE_LOW_MASK) < LOW_RESERVED)
 		n->hash += LOW_RESERVED;
 	if (tree_row(row)->kind == TREE_LOG)
 		n->hash = TREE_LOG_LOW;
-	if (r == SOURCE_E_ABSENT)
-		d->index->n_nodes--;
-	return r == SOURCE_E_ABSENT ? 0 : r;
+	return 0;
 }
 
 struct listing {
@@ -176,7 +233,7 @@ static int add_socket(struct draft *d)
 		return 0;
 	r = add_child(d, TREE_SOCK, tree_row_name(tree_row(TREE_SOCK)), NULL, true);
 	if (r == 0 && d->index->n_nodes > before) {
-		d->index->nodes[before].has_shared_socket = !is_own;
+		d->index->nodes[before].is_shared = !is_own;
 		d->index->nodes[before].hash = is_own ? TREE_OWN_SOCKET_LOW : SHARED_SOCKET_HASH;
 	}
 	return r;
@@ -185,16 +242,18 @@ static int add_socket(struct draft *d)
 static int add_row(struct draft *d, enum tree_row row, const char *const *params)
 {
 	const struct tree_node *n = tree_row(row);
+	const struct tree_shown shown = {d->input->source, d->input->view, d->input->images};
 	struct listing listing = {d, row};
 
 	if (d->index->is_hidden && (n->kind != TREE_DIRECTORY || tree_row_is_parameter(n)))
+		return 0;
+	if (n->is_of_images && !shown.images)
 		return 0;
 	if (n->kind == TREE_SOCKET)
 		return add_socket(d);
 	if (!tree_row_is_parameter(n))
 		return add_child(d, row, tree_row_name(n), NULL, true);
-	return tree_row(n->parent)->list(d->input->source, d->input->view, params, add_listed,
-					 &listing);
+	return tree_row(n->parent)->list(&shown, params, add_listed, &listing);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -260,8 +319,8 @@ static bool part_ids(struct index *x)
 {
 	bool found = false;
 
-	qsort_r(x->by_id, x->n_nodes, sizeof(*x->by_id), compare_ids, x);
-	for (uint32_t i = 1; i < x->n_nodes; i++) {
+	qsort_r(x->by_id, x->n_by_id, sizeof(*x->by_id), compare_ids, x);
+	for (uint32_t i = 1; i < x->n_by_id; i++) {
 		struct index_node *n = &x->nodes[x->by_id[i]];
 		uint64_t low = n->hash & TREE_LOW_MASK;
 
@@ -296,8 +355,11 @@ static int draft_close(struct draft *d, struct index **ret)
 	x->by_cookie = calloc(x->n_nodes, sizeof(*x->by_cookie));
 	if (!x->by_id || !x->by_cookie)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < x->n_nodes; i++)
-		x->by_id[i] = x->by_cookie[i] = i;
+	for (uint32_t i = 0; i < x->n_nodes; i++) {
+		x->by_cookie[i] = i;
+		if (!x->nodes[i].is_shared)
+			x->by_id[x->n_by_id++] = i;
+	}
 	while (part_ids(x))
 		continue;
 	for (uint32_t i = 0; i < x->n_nodes; i++)
@@ -310,9 +372,11 @@ static int draft_close(struct draft *d, struct index **ret)
 static void draft_finish(struct draft *d)
 {
 	buf_finish(&d->prefix);
-	/* The view is the caller's until all has gone well. */
-	if (d->index)
+	/* These are the caller's until all has gone well. */
+	if (d->index) {
 		d->index->view = NULL;
+		d->index->images = NULL;
+	}
 	index_unref(d->index);
 }
 
@@ -351,6 +415,7 @@ int index_new(const struct index_input *input, struct index **ret)
 		return r;
 	d.index->source = input->source;
 	d.index->view = input->view;
+	d.index->images = input->images;
 	d.index->is_hidden = !input->view;
 	d.index->owner = *input->owner;
 	d.index->is_socket_bound = input->is_socket_bound;
@@ -373,6 +438,12 @@ static enum tree_row match_row(const char *name, enum tree_row parent)
 			return row;
 	}
 	return _TREE_N_ROWS;
+}
+
+static bool is_shared(enum tree_row row, uint64_t hash)
+{
+	return row == TREE_SOCK ? hash == SHARED_SOCKET_HASH
+				: row == TREE_IMAGE_FILE && tree_id_is_file(hash);
 }
 
 /* Adds those of @kept that are children of the directory at @dir. */
@@ -406,7 +477,7 @@ static int restore_children(struct draft *d, const struct index_kept *kept, size
 		node->hash = kept[i].hash;
 		node->changed_ns = kept[i].changed_ns;
 		node->is_listed = true;
-		node->has_shared_socket = row == TREE_SOCK && kept[i].hash == SHARED_SOCKET_HASH;
+		node->is_shared = is_shared(row, kept[i].hash);
 	}
 	close_directory(d, first);
 	return 0;

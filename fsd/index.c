@@ -19,6 +19,8 @@ struct index *index_unref(struct index *x)
 		return NULL;
 	if (x->view)
 		x->source->ops->view_unref(x->view);
+	if (x->images)
+		x->source->ops->images_unref(x->images);
 	if (x->ids)
 		x->source->ops->free_ids(x->ids);
 	for (size_t i = 0; x->owned && x->owned[i]; i++)
@@ -32,18 +34,20 @@ struct index *index_unref(struct index *x)
 
 uint64_t index_id(const struct index *x, const struct index_node *n)
 {
-	return n->has_shared_socket ? TREE_SOCKET_ID : tree_id(x->serial, n->hash);
+	if (n->is_shared)
+		return n->row == TREE_SOCK ? TREE_SOCKET_ID : n->hash;
+	return tree_id(x->serial, n->hash);
 }
 
 uint64_t index_generation(const struct index_node *n)
 {
-	return n->has_shared_socket ? 0 : n->hash >> TREE_LOW_BITS;
+	return n->is_shared ? 0 : n->hash >> TREE_LOW_BITS;
 }
 
 const struct index_node *index_find(const struct index *x, uint64_t id)
 {
 	uint64_t low = id & TREE_LOW_MASK;
-	size_t from = 0, to = x->n_nodes;
+	size_t from = 0, to = x->n_by_id;
 
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
@@ -128,12 +132,28 @@ static void params_of(const struct index *x, const struct index_node *n,
 
 int index_read(const struct index *x, const struct index_node *n, struct source_bytes *ret)
 {
+	const struct tree_shown shown = {x->source, x->view, x->images};
 	const char *params[TREE_PARAMS_MAX] = {0};
 
 	if (!x->view)
 		return SOURCE_E_ABSENT;
 	params_of(x, n, params);
-	return tree_row(n->row)->read(x->source, x->view, params, ret);
+	return tree_row(n->row)->read(&shown, params, ret);
+}
+
+bool index_file(const struct index *x, const struct index_node *n, struct source_file *ret)
+{
+	const char *params[TREE_PARAMS_MAX] = {0};
+
+	if (!x->images)
+		return false;
+	params_of(x, n, params);
+	return x->source->ops->image_file(x->images, params[0], params[1], ret);
+}
+
+static bool is_everybodys(const struct tree_node *row)
+{
+	return row->kind == TREE_SOCKET || row->kind == TREE_FILE;
 }
 
 int index_access(const struct index *x, const struct index_node *n, mode_t *ret_mode,
@@ -144,8 +164,8 @@ int index_access(const struct index *x, const struct index_node *n, mode_t *ret_
 	int r;
 
 	*ret_mode = row->mode;
-	*ret_uid = row->kind == TREE_SOCKET ? 0 : x->owner.uid;
-	*ret_gid = row->kind == TREE_SOCKET ? 0 : x->owner.gid;
+	*ret_uid = is_everybodys(row) ? 0 : x->owner.uid;
+	*ret_gid = is_everybodys(row) ? 0 : x->owner.gid;
 	if (!row->by_rules || !x->view)
 		return 0;
 	r = index_path(x, n, &path);
@@ -181,7 +201,9 @@ static void gone(const struct compared *c, const struct index_node *n)
 /* @n is new, with all below. The kernel may remember a directory from an earlier time. */
 static void come(const struct compared *c, struct index_node *n)
 {
-	n->changed_ns = c->now_ns;
+	/* What a file is on disk does not change by being shown. */
+	if (tree_row(n->row)->kind != TREE_FILE)
+		n->changed_ns = c->now_ns;
 	c->changes->fresh(c->changes->arg, c->new, n);
 	if (tree_row(n->row)->kind != TREE_DIRECTORY)
 		return;
@@ -197,8 +219,7 @@ static void compare_directory(const struct compared *c, const struct index_node 
 static bool compare_nodes(const struct compared *c, const struct index_node *old,
 			  struct index_node *new)
 {
-	if (old->hash == new->hash && old->row == new->row &&
-	    old->has_shared_socket == new->has_shared_socket) {
+	if (old->hash == new->hash && old->row == new->row && old->is_shared == new->is_shared) {
 		new->changed_ns = old->changed_ns;
 		if (tree_row(new->row)->kind == TREE_DIRECTORY)
 			compare_directory(c, old, new);

@@ -21,18 +21,18 @@ struct index_node {
 	int64_t changed_ns; /* realtime: when the value, or the listing, became what it is */
 	const char *name;   /* file name */
 	const char *key;    /* what stands for {…} in its path; NULL when nothing does */
-	uint32_t parent;
 	union {
-		uint32_t size; /* of a TREE_CONTENT */
+		uint64_t size; /* of a TREE_CONTENT or TREE_FILE */
 		struct {
 			uint32_t first, n_children;
 		}; /* of a TREE_DIRECTORY */
 	};
+	uint32_t parent;
 	uint32_t
 		cookie; /* its place in listings, above INDEX_COOKIE_MIN, whatever else is listed */
 	uint8_t row;    /* enum tree_row */
 	bool is_listed;
-	bool has_shared_socket; /* of a TREE_SOCKET: the node is the one for all */
+	bool is_shared; /* of a TREE_SOCKET or TREE_FILE: the node is the one for all */
 };
 
 /* Offsets of "." and ".." in a listing are below. */
@@ -46,11 +46,13 @@ struct index {
 	bool is_socket_bound, is_own_socket_bound; /* as given */
 	const struct source *source;               /* NULL: it was restored, without contents */
 	struct source_view *view;                  /* NULL when hidden or restored */
+	struct source_images *images;              /* NULL when none are shown */
 	struct source_owner owner;
 	struct source_ids *ids; /* of the same run; may be NULL */
 	char **owned;           /* names that are nobody else's, NULL at the end */
-	uint32_t *by_id;        /* positions by id */
-	uint32_t *by_cookie;    /* positions, each directory's by cookie */
+	uint32_t *by_id;        /* positions by id, but of what all share */
+	uint32_t n_by_id;
+	uint32_t *by_cookie; /* positions, each directory's by cookie */
 	struct index_node nodes[];
 };
 
@@ -59,14 +61,16 @@ struct index_input {
 	struct instance *instance;
 	struct source_view *
 		view; /* NULL: nothing to show; the index takes a reference of its own by ref_view */
+	struct source_images *images;     /* the same */
 	const struct source_owner *owner; /* copied */
 	const unsigned char *secret;      /* SHARED_SECRET_SIZE bytes */
 	uint32_t serial;
 	bool is_socket_bound;     /* the one for all */
 	bool is_own_socket_bound; /* the instance's own */
+	bool is_by_mount;         /* its files are its own nodes */
 };
 
-/* Builds it; takes over the reference in @input->view on success only. changed_ns is when the view was written. Returns 0 or -ENOMEM. */
+/* Builds it; takes over the references in @input->view and @input->images on success only. changed_ns is when the view was written. Returns 0 or -ENOMEM. */
 int index_new(const struct index_input *input, struct index **ret);
 struct index *index_ref(struct index *x);
 struct index *index_unref(struct index *x); /* NULL-safe; always NULL */
@@ -103,6 +107,9 @@ int index_path(const struct index *x, const struct index_node *n, struct buf *pa
 
 /* The value of a TREE_CONTENT. Returns 0, SOURCE_E_ABSENT or -ENOMEM. */
 int index_read(const struct index *x, const struct index_node *n, struct source_bytes *ret);
+
+/* What a TREE_FILE is. False: it was restored. */
+bool index_file(const struct index *x, const struct index_node *n, struct source_file *ret);
 
 /* Permission bits and owner. Returns 0 or -ENOMEM. */
 int index_access(const struct index *x, const struct index_node *n, mode_t *ret_mode,

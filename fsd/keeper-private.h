@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "attacher.h"
+#include "backings.h"
 #include "fdstore.h"
 #include "pause.h"
 #include "poker.h"
@@ -32,6 +33,7 @@ struct keeper {
 	unsigned char fixed
 		[SHARED_FIXED_SIZE]; /* of the shared state: a worker may write there, and not to the next one's harm */
 	struct sockets sockets;
+	struct backings backings;
 	struct poker poker;
 	struct attacher attacher;
 	int poke_fds[2]; /* the worker's end and the poker's, kept for the next of each */

@@ -78,6 +78,12 @@ static void keep_tree(struct keeper *k)
 	fdstore_put_tree(&k->store, &tree);
 }
 
+static void apply_options(const struct keeper *k)
+{
+	k->shared->is_resend_off = k->options->no_resend;
+	k->shared->is_passthrough_off = k->options->no_passthrough;
+}
+
 int keeper_open_tree(struct keeper *k)
 {
 	/* Mounts are found by the name that the kernel has for them. */
@@ -100,8 +106,9 @@ int keeper_open_tree(struct keeper *k)
 	}
 	heed_timeout(k);
 	if (take_up_tree(k)) {
-		k->shared->is_resend_off = k->options->no_resend;
+		apply_options(k);
 		memcpy(k->fixed, k->shared, sizeof(k->fixed));
+		backings_take_up(&k->backings, k->shared);
 		fdstore_finish(&k->store);
 		return 0;
 	}
@@ -118,7 +125,7 @@ int keeper_open_tree(struct keeper *k)
 		log_error("cannot make the tree: %s", strerror(-r));
 		return r;
 	}
-	k->shared->is_resend_off = k->options->no_resend;
+	apply_options(k);
 	r = mount_tree(k->tree_path, k->shared, &k->fuse_fd);
 	k->attacher.is_tree_new = true;
 	if (r == 0) {

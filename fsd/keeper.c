@@ -201,7 +201,18 @@ static void open_cgroup(struct keeper *k, struct channel_message m)
 		(void)channel_send(k->channel_fd, m, fd);
 }
 
-static void handle_worker_message(struct keeper *k, const struct channel_message *m)
+/* @fd is lent. */
+static void open_backing(struct keeper *k, struct channel_message m, int fd)
+{
+	int r = backings_open(&k->backings, k->fuse_fd, k->options->state_dir, m.id, fd);
+
+	m.error = r < 0 ? r : 0;
+	m.count = r < 0 ? 0 : (uint32_t)r;
+	if (k->channel_fd >= 0)
+		(void)channel_send(k->channel_fd, m, -1);
+}
+
+static void handle_worker_message(struct keeper *k, const struct channel_message *m, int fd)
 {
 	int r = 0;
 
@@ -223,6 +234,10 @@ static void handle_worker_message(struct keeper *k, const struct channel_message
 		sockets_remove(&k->sockets, m->serial);
 	else if (m->type == CHANNEL_CGROUP)
 		open_cgroup(k, *m);
+	else if (m->type == CHANNEL_BACKING)
+		open_backing(k, *m, fd);
+	else if (m->type == CHANNEL_BACKING_CLOSE)
+		backings_close(&k->backings, k->fuse_fd, m->id);
 	if (r < 0)
 		tell_worker(k, m->serial, r);
 }
@@ -237,8 +252,8 @@ void keeper_handle_channel(struct keeper *k)
 		r = k->channel_fd < 0 ? -EAGAIN : channel_receive(k->channel_fd, &m, &fd);
 		if (r != 0)
 			break;
+		handle_worker_message(k, &m, fd);
 		closep(&fd);
-		handle_worker_message(k, &m);
 	}
 	if (r == 0 || r == -EAGAIN)
 		return;

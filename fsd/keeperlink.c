@@ -79,7 +79,7 @@ int keeperlink_handle(struct keeperlink *l)
 			r = answer_ping(l);
 		else if (m.type == CHANNEL_UPGRADES)
 			take_upgrades(l, &m);
-		else if (m.type == CHANNEL_CGROUP)
+		else if (m.type == CHANNEL_CGROUP || m.type == CHANNEL_BACKING)
 			asker_answer(&l->asker, &m, steal_fd(&fd));
 		else if (l->tree)
 			treefront_message(l->tree, &m, steal_fd(&fd));

@@ -104,10 +104,12 @@ static ssize_t read_request(struct thread *t)
 	return (size_t)n < sizeof(*head) ? 0 : n;
 }
 
-/* By instance; the socket for all is every guest's, and not the root's, which is the host's. */
+/* By instance; the socket for all and image files are every guest's, and not the root's, which is the host's. */
 static uint32_t lane_of(uint64_t id)
 {
-	return id == TREE_SOCKET_ID ? UINT32_MAX : tree_serial(id);
+	return id == TREE_SOCKET_ID  ? UINT32_MAX
+	       : tree_id_is_file(id) ? UINT32_MAX - 1
+				     : tree_serial(id);
 }
 
 static void answer(struct loop *l, void *request, size_t n)

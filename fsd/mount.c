@@ -128,6 +128,13 @@ bool mount_has_resend(const struct shared *s)
 	       (offer.flags2 & FLAG2_HAS_RESEND);
 }
 
+bool mount_has_passthrough(const struct shared *s)
+{
+	struct fuse_init_in offer = offer_of(s);
+
+	return (offer.flags & FUSE_INIT_EXT) && (offer.flags2 & FLAG2_PASSTHROUGH);
+}
+
 /* What we agree to, of what the kernel offers. */
 static int answer_init(int fd, const struct shared *s)
 {

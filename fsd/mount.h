@@ -26,6 +26,9 @@ uint32_t mount_number(const char *path);
 /* Whether the kernel can send requests again that a worker has read and did not live to answer (6.9), and is to be asked to. */
 bool mount_has_resend(const struct shared *s);
 
+/* Whether the kernel can read a file behind a node by itself (6.9). */
+bool mount_has_passthrough(const struct shared *s);
+
 /*
  * Takes down all of ours that is mounted at @path, lazily: whoever is inside keeps a dead directory. Nobody waits for an answer
  * any more, also when a process that cannot end still holds /dev/fuse.

@@ -6,6 +6,8 @@
 
 #include <time.h>
 
+#include "imagefiles.h"
+
 /* The kernel is told of changes, and asks when it opens. */
 #define FOR_EVER (1e9)
 
@@ -50,6 +52,13 @@ static int find_in_branch(struct node *n)
 	return 0;
 }
 
+static int find_file(struct branches *all, uint64_t id, struct node *ret)
+{
+	ret->row = TREE_IMAGE_FILE;
+	return branches_images(all) ? imagefiles_find(branches_images(all), id, &ret->file_on_disk)
+				    : -ESTALE;
+}
+
 /* @uid: who must not be refused for an owner that is wrong; NULL: nobody. */
 static int find(struct branches *all, uint64_t id, const uid_t *uid, struct node *ret)
 {
@@ -61,6 +70,8 @@ static int find(struct branches *all, uint64_t id, const uid_t *uid, struct node
 	}
 	if (id == TREE_SOCKET_ID)
 		return node_shared_socket(ret);
+	if (tree_id_is_file(id))
+		return find_file(all, id, ret);
 	ret->branch = branches_find(all, tree_serial(id));
 	if (!ret->branch)
 		return -ESTALE;
@@ -137,7 +148,7 @@ static void fill_stat(const struct node *n, mode_t mode, uint64_t size, int64_t 
 {
 	static const mode_t types[] = {
 		[TREE_DIRECTORY] = S_IFDIR, [TREE_CONTENT] = S_IFREG, [TREE_STREAM] = S_IFREG,
-		[TREE_LOG] = S_IFREG,       [TREE_SOCKET] = S_IFSOCK,
+		[TREE_LOG] = S_IFREG,       [TREE_SOCKET] = S_IFSOCK, [TREE_FILE] = S_IFREG,
 	};
 	enum tree_kind kind = tree_row(n->row)->kind;
 
@@ -164,6 +175,7 @@ static uint64_t size_of(const struct node *n)
 {
 	switch (tree_row(n->row)->kind) {
 	case TREE_CONTENT:
+	case TREE_FILE:
 		return n->at->size;
 	case TREE_STREAM:
 		return state_size(n);
@@ -184,6 +196,16 @@ static int64_t changed_ns_of(const struct node *n)
 	default:
 		return n->at->changed_ns;
 	}
+}
+
+bool node_file(const struct node *n, struct source_file *ret)
+{
+	if (tree_row(n->row)->kind != TREE_FILE)
+		return false;
+	if (n->at)
+		return index_file(n->index, n->at, ret);
+	*ret = n->file_on_disk;
+	return true;
 }
 
 int node_stat(const struct node *n, struct stat *ret, double *ret_timeout)
@@ -209,6 +231,9 @@ int node_stat(const struct node *n, struct stat *ret, double *ret_timeout)
 		/* For people, and for tail -F, it is the same file whichever node has the name. */
 		if (kind == TREE_LOG)
 			st.st_ino = index_id(n->index, n->at);
+	} else if (n->row == TREE_IMAGE_FILE) {
+		fill_stat(n, tree_row(n->row)->mode, n->file_on_disk.size, n->file_on_disk.mtime_ns,
+			  &st);
 	} else {
 		/* Names in the root can be entered by whoever knows them, as managers have to. */
 		fill_stat(n, n->row == TREE_TOP ? 0711 : tree_row(n->row)->mode, 0, 0, &st);
@@ -235,6 +260,8 @@ int node_entry(const struct node *n, struct fuse_entry_param *ret)
 
 void node_forgotten(struct branches *all, uint64_t id)
 {
+	if (tree_id_is_file(id))
+		return;
 	if ((id & TREE_LOW_MASK) == TREE_TOP_LOW)
 		branches_forgotten(all, tree_serial(id));
 	else

@@ -18,11 +18,12 @@ struct node {
 	struct branches *all;
 	enum tree_row row; /* TREE_TOP for the root, TREE_SOCK for the socket for all */
 	struct branch *branch;
-	struct index *index;         /* NULL with those, and with a kept content */
-	const struct index_node *at; /* in the index */
-	struct kept *kept;           /* a replaced content */
-	struct stream_file file;     /* of a TREE_LOG */
-	bool is_child;               /* borrows branch and index */
+	struct index *index;             /* NULL with those, and with a kept content */
+	const struct index_node *at;     /* in the index */
+	struct kept *kept;               /* a replaced content */
+	struct source_file file_on_disk; /* of a TREE_FILE that is shared */
+	struct stream_file file;         /* of a TREE_LOG */
+	bool is_child;                   /* borrows branch and index */
 };
 void node_finish(struct node *n);
 
@@ -41,6 +42,9 @@ void node_of(const struct node *dir, const struct index_node *at, struct node *r
 int node_shared_socket(struct node *ret);
 /* The own socket of the instance @serial, whether it is shown yet or not. Returns 0 or -ENOENT. */
 int node_own_socket(struct branches *all, uint32_t serial, struct node *ret);
+
+/* What a TREE_FILE is. False: nothing now. */
+bool node_file(const struct node *n, struct source_file *ret);
 
 /* Attributes and for how long, in seconds, the kernel may remember them. Returns 0 or -ENOMEM. */
 int node_stat(const struct node *n, struct stat *ret, double *ret_timeout);

@@ -14,6 +14,7 @@
 #include "core/filename.h"
 #include "core/instance.h"
 #include "helper.h"
+#include "imageops.h"
 #include "listing.h"
 #include "node.h"
 #include "pokeops.h"
@@ -33,7 +34,6 @@ static bool is_helper(const struct ops *o, fuse_req_t req)
 	return tid != 0 && fuse_req_ctx(req)->pid == tid;
 }
 
-/* The one way from an outcome to an errno, for all that is answered with nothing but that. */
 static int errno_of(int r)
 {
 	switch (r) {
@@ -47,7 +47,7 @@ static int errno_of(int r)
 	}
 }
 
-static void fail(struct ops *o, fuse_req_t req, int r)
+void ops_fail(struct ops *o, fuse_req_t req, int r)
 {
 	int error = errno_of(r);
 
@@ -94,7 +94,7 @@ static void reply_entry(struct ops *o, fuse_req_t req, const struct node *n)
 	if (r == 0)
 		fuse_reply_entry(req, &e);
 	else
-		fail(o, req, r);
+		ops_fail(o, req, r);
 }
 
 /* The socket with the hidden name @name. Returns 0 with its node, -ENOENT when it is none or not bound. */
@@ -125,7 +125,7 @@ static void lookup_in_root(struct ops *o, fuse_req_t req, const char *name)
 	o->stats.n_requests++;
 	r = *name == '.' ? find_hidden_socket(o, name, &n) : node_top(o->branches, name, &n);
 	if (r < 0)
-		fail(o, req, r);
+		ops_fail(o, req, r);
 	else
 		reply_entry(o, req, &n);
 }
@@ -165,7 +165,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	while (r == -EAGAIN)
 		r = look_up(o, req, parent, name);
 	if (r != 0)
-		fail(o, req, r);
+		ops_fail(o, req, r);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n)
@@ -207,7 +207,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	if (r == 0)
 		fuse_reply_attr(req, &st, timeout);
 	else
-		fail(o, req, r);
+		ops_fail(o, req, r);
 }
 
 /* Whether what was asked of @n, which was not found, is gone because nothing is shown. */
@@ -244,7 +244,7 @@ static void open_log(struct ops *o, fuse_req_t req, struct branch *b, fuse_ino_t
 	if (r == 0 && writes)
 		r = -EROFS;
 	if (r != 0)
-		fail(o, req, r);
+		ops_fail(o, req, r);
 	else
 		stream_open(o->stream, req, b, id, fi);
 }
@@ -258,11 +258,11 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	enum tree_row row;
 	int r;
 
-	if (pokeops_open(o, req, id, fi))
+	if (pokeops_open(o, req, id, fi) || imageops_open(o, req, id, fi))
 		return;
 	o->stats.n_requests++;
 	if (!b) {
-		fail(o, req, -ESTALE);
+		ops_fail(o, req, -ESTALE);
 		return;
 	}
 	r = check(b, &caller);
@@ -274,8 +274,13 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		r = branch_open(b, id, caller.tid, writes, &row);
 	if (r == -ESTALE)
 		branch_note_stale(b, caller.tid);
+	if (r == 0 && tree_row(row)->kind == TREE_FILE) {
+		r = imageops_open_own(o, req, id, fi);
+		if (r == 0)
+			return;
+	}
 	if (r != 0)
-		fail(o, req, r);
+		ops_fail(o, req, r);
 	else
 		reply_open(o, req, b, id, row, fi);
 }
@@ -283,8 +288,11 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
 	struct ops *o = session_ctx(req);
-	_cleanup_(branch_unrefp) struct branch *b = branches_find(o->branches, tree_serial(id));
+	_cleanup_(branch_unrefp) struct branch *b = NULL;
 
+	if (imageops_release(o, req, id, fi))
+		return;
+	b = branches_find(o->branches, tree_serial(id));
 	if (b && tree_id_is_log(id))
 		stream_release(o->stream, b, fi);
 	/* What an earlier worker opened was never counted here. */
@@ -326,11 +334,13 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 		read_stream(o, req, &n, size, offset);
 	else if (r == 0 && tree_row(n.row)->kind == TREE_LOG)
 		stream_read(o->stream, req, n.branch, size, offset, fi);
+	else if (r == 0 && tree_row(n.row)->kind == TREE_FILE)
+		r = imageops_read(o, req, &n, size, offset);
 	else if (r == 0)
 		r = tree_row(n.row)->kind == TREE_CONTENT ? index_read(n.index, n.at, &value)
 							  : -EINVAL;
 	if (r != 0)
-		fail(o, req, r);
+		ops_fail(o, req, r);
 	else if (value.at)
 		reply_slice(req, value.at, value.len, size, offset);
 }
@@ -365,7 +375,7 @@ static void op_write(fuse_req_t req, fuse_ino_t id, const char *bytes, size_t si
 	if (r == 0)
 		r = o->source->ops->set_state(o->source->ctx, branch_instance(n.branch), ready);
 	if (r != 0)
-		fail(o, req, r);
+		ops_fail(o, req, r);
 	else
 		fuse_reply_write(req, size);
 }
@@ -380,7 +390,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	if (id == TREE_ROOT_ID) {
 		/* The host's alone: the names of all instances. */
 		if (!o->source->ops->is_host(o->source->ctx, &caller))
-			fail(o, req, -EACCES);
+			ops_fail(o, req, -EACCES);
 		else
 			fuse_reply_open(req, fi);
 		return;
@@ -389,7 +399,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	if (r == 0 && (n.kept || tree_row(n.row)->kind != TREE_DIRECTORY))
 		r = -ENOTDIR;
 	if (r != 0) {
-		fail(o, req, r);
+		ops_fail(o, req, r);
 		return;
 	}
 	fi->cache_readdir = 1;
@@ -411,7 +421,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t id, size_t size, off_t off
 	if (r == 0)
 		fuse_reply_buf(req, l.bytes, l.used);
 	else
-		fail(o, req, r);
+		ops_fail(o, req, r);
 	listing_finish(&l);
 }
 
@@ -452,7 +462,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	if (r == 0)
 		reply_entry(o, req, &n);
 	else
-		fail(o, req, r);
+		ops_fail(o, req, r);
 }
 
 /* All attributes are given; truncating what is written anyway is nothing. */
@@ -468,7 +478,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_
 	    node_find(o->branches, id, &n) == 0 && !n.kept && tree_row(n.row)->is_writable)
 		op_getattr(req, id, fi);
 	else
-		fail(o, req, -EROFS);
+		ops_fail(o, req, -EROFS);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)

@@ -28,5 +28,8 @@ struct ops {
 	struct ops_stats stats;
 };
 
+/* Answers with the errno that an outcome, or -errno, means: the one way to it. Counts it. */
+void ops_fail(struct ops *o, fuse_req_t req, int r);
+
 /* Constant. */
 const struct fuse_lowlevel_ops *ops_table(void);

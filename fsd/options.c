@@ -62,6 +62,12 @@ static int set_no_fuse(struct options *o, const char *value)
 	return 0;
 }
 
+static int set_no_passthrough(struct options *o, const char *value)
+{
+	o->no_passthrough = true;
+	return 0;
+}
+
 static int set_no_resend(struct options *o, const char *value)
 {
 	o->no_resend = true;
@@ -149,6 +155,7 @@ static const struct option table[] = {
 	{"run-dir", "DIR", "the sockets (" DEVLXDFS_RUN_DIR ")", set_run_dir},
 	{"user", "USER", "the account of the process that serves (" LOGIN_DEFAULT ")", set_user},
 	{"no-fuse", NULL, "serve the socket only", set_no_fuse},
+	{"no-passthrough", NULL, "do not let the kernel read images by itself", set_no_passthrough},
 	{"no-resend", NULL, "do not ask the kernel to send requests again", set_no_resend},
 	{"foreground-worker", NULL, "serve in this process, with the keeper as its child",
 	 set_foreground_worker},

@@ -12,6 +12,7 @@ struct options {
 	const char *conf_dir, *state_dir, *run_dir;
 	const char *user;       /* the worker's account; NULL: the default one, if it exists */
 	bool no_fuse;           /* no tree: the socket only */
+	bool no_passthrough;    /* as with a kernel that cannot read files by itself */
 	bool no_resend;         /* as with a kernel that cannot send requests again */
 	bool fd_store;          /* what lasts outlives the keeper, in the service manager */
 	bool take_down;         /* only take down what a keeper left */

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #define MAGIC   UINT64_C(0x6465766c78646673) /* "devlxdfs" */
-#define VERSION 8
+#define VERSION 9
 
 size_t shared_size(void)
 {

@@ -19,11 +19,19 @@
 #define SHARED_LISTENERS_MAX     1024
 #define SHARED_POKER_THREADS_MAX 64
 #define SHARED_RETRIES           1024
+#define SHARED_BACKINGS_MAX      1024
 
 struct shared_listener {
 	uint32_t serial; /* of the instance; 0: the slot is free */
 	int32_t fd;      /* of the keeper, inherited by its workers under the same number */
 	_Atomic bool is_bound;
+};
+
+/* How an image file is read: by all that have it open in the same way, so this is for the life of the mount. */
+struct shared_backing {
+	_Atomic uint64_t node; /* 0: free */
+	_Atomic int32_t
+		id; /* the kernel's number for the file that it reads by itself; -1: workers read it */
 };
 
 struct shared {
@@ -37,6 +45,7 @@ struct shared {
 	uint32_t init_len;
 	_Alignas(uint64_t) unsigned char init
 		[SHARED_INIT_MAX]; /* the kernel's FUSE_INIT request, for every worker to replay */
+	bool is_passthrough_off; /* the kernel is not asked to read files by itself, although it could */
 	bool is_resend_off; /* the kernel is not asked to send requests again, although it could */
 
 	_Atomic uint32_t last_serial; /* given to an instance; the worker's */
@@ -53,6 +62,9 @@ struct shared {
 	 * clock; the worker's
 	 */
 	_Atomic uint64_t retries[SHARED_RETRIES];
+	struct shared_backing backings[SHARED_BACKINGS_MAX]; /* the worker's */
+	_Atomic bool
+		is_backing_over; /* they were all taken: nothing new is read by the kernel itself; the worker's */
 	struct log_tail log_tail; /* of the worker, emptied by the keeper */
 	struct shared_listener
 		listeners[SHARED_LISTENERS_MAX]; /* sockets of one instance each; the keeper's */

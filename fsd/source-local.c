@@ -207,6 +207,55 @@ static bool has_socket(const struct source_view *v, bool *ret_is_own)
 	return snapshot_socket_is_on(s);
 }
 
+static bool shows_images(const struct source_view *v, bool *ret_is_by_mount)
+{
+	const struct snapshot *s = (const struct snapshot *)v;
+
+	*ret_is_by_mount = snapshot_record(s)->match_mount;
+	return snapshot_images_are_on(s);
+}
+
+static struct source_images *all_images(void *ctx)
+{
+	struct source_local *l = ctx;
+
+	return source_images_get(&l->images);
+}
+
+/* As the instance is shown now. Returns 0 or SOURCE_E_DENIED. */
+static int may_have_images(struct instance *i)
+{
+	_cleanup_(snapshot_unrefp) struct snapshot *s = instance_snapshot(i);
+
+	return s && snapshot_devlxd_is_on(s) && snapshot_images_are_on(s) ? 0 : SOURCE_E_DENIED;
+}
+
+static int check_file(void *ctx, const struct source_caller *caller, const struct source_file *file)
+{
+	const struct source_local *l = ctx;
+	_cleanup_(instance_unrefp) struct instance *found = NULL;
+	uint64_t run;
+	int r = identity_thread(l->identity, caller->tid, caller->uid, &found, &run);
+
+	if (r == IDENTITY_E_HOST)
+		return source_images_has(l->images.images, file) ? SOURCE_E_HOST : SOURCE_E_ABSENT;
+	if (r != 0)
+		return r < 0 ? r : SOURCE_E_DENIED;
+	r = may_have_images(found);
+	if (r == 0 && !source_images_offers(l->images.images, file))
+		r = SOURCE_E_ABSENT;
+	if (r == 0)
+		instance_account(found)->n_tree_requests++;
+	return r;
+}
+
+static int open_file(void *ctx, const struct source_file *file)
+{
+	const struct source_local *l = ctx;
+
+	return source_images_open(l->images.images, file);
+}
+
 /* Whoever holds the directory of such an instance is it. */
 static bool is_by_mount(struct instance *i)
 {
@@ -359,6 +408,15 @@ const struct source_ops *source_local_ops(void)
 		.text = text,
 		.written = written,
 		.has_socket = has_socket,
+		.shows_images = shows_images,
+		.images = all_images,
+		.images_unref = source_images_unref,
+		.each_image = source_images_each,
+		.each_image_file = source_images_each_file_name,
+		.image_file = source_images_file,
+		.each_file = source_images_each_file,
+		.check_file = check_file,
+		.open_file = open_file,
 		.is_host = is_host,
 		.check = check,
 		.refresh_owner = refresh_owner,

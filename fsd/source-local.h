@@ -3,6 +3,7 @@
 /*
  * The source that reads this host's own registry
  */
+#include "source-images.h"
 #include "source.h"
 
 struct identity;
@@ -10,12 +11,13 @@ struct registry;
 struct snapshot;
 struct store;
 
-/* All borrowed. */
+/* All borrowed; source_images_init() before it is used. */
 struct source_local {
 	struct registry *registry;
 	struct identity *identity;
 	struct store *store;
 	const char *location;
+	struct source_image_sets images;
 };
 
 /* For struct source, with a struct source_local as ctx. Constant. */

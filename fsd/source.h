@@ -19,7 +19,8 @@
 #include "base/buf.h"
 
 struct instance;
-struct source_ids; /* the source's own, as the next */
+struct source_ids; /* the source's own, as the next two */
+struct source_images;
 struct source_view;
 
 /* Bytes of a value; finish with source_bytes_finish(). */
@@ -67,8 +68,19 @@ struct source_owner {
 	gid_t gid;
 };
 
+#define SOURCE_FINGERPRINT_LEN 64
+
+/* A file of an image, and what tells it from another one of that name. */
+struct source_file {
+	char fingerprint[SOURCE_FINGERPRINT_LEN + 1];
+	uint32_t part;
+	uint64_t size;
+	int64_t mtime_ns;
+};
+
 /* Called for each of a list; stops when it returns non-zero. */
 typedef int (*source_each)(void *arg, const char *name, bool is_listed);
+typedef int (*source_each_file)(void *arg, const struct source_file *file);
 
 struct source_ops {
 	/* A new reference to the instance @name, or NULL when there is none now. */
@@ -97,6 +109,33 @@ struct source_ops {
 	struct timespec (*written)(const struct source_view *v);
 	/* Whether it has a socket, and whether that is one of its own, by which it is recognised. */
 	bool (*has_socket)(const struct source_view *v, bool *ret_is_own);
+
+	/*
+	 * Whether it shows images, and whether those who can reach its directory are the instance, so that nothing else tells who
+	 * may open them.
+	 */
+	bool (*shows_images)(const struct source_view *v, bool *ret_is_by_mount);
+	/* A new reference to all images as they stand: the same pointer as long as they do. NULL: there are none. */
+	struct source_images *(*images)(void *ctx);
+	void (*images_unref)(struct source_images *i); /* NULL-safe */
+	/* Names of those that guests may have: fingerprints, and aliases. They live as long as @i. */
+	int (*each_image)(struct source_images *i, source_each each, void *arg);
+	/* Names of the files of the image that has the name @image. */
+	int (*each_image_file)(struct source_images *i, const char *image, source_each each,
+			       void *arg);
+	/* The file @name of the image @image. False: there is none. */
+	bool (*image_file)(struct source_images *i, const char *image, const char *name,
+			   struct source_file *ret);
+	/* All files, whether guests may have them or not. */
+	int (*each_file)(struct source_images *i, source_each_file each, void *arg);
+	/*
+	 * Whether @caller, whichever instance that is, may open @file now. Returns 0, SOURCE_E_HOST, SOURCE_E_DENIED,
+	 * SOURCE_E_ABSENT, or -errno.
+	 */
+	int (*check_file)(void *ctx, const struct source_caller *caller,
+			  const struct source_file *file);
+	/* A descriptor, the caller's; -ESTALE: it is not what it was; or -errno. */
+	int (*open_file)(void *ctx, const struct source_file *file);
 
 	/* Whether @caller is the host's root. */
 	bool (*is_host)(void *ctx, const struct source_caller *caller);

@@ -6,41 +6,52 @@
 
 #include <string.h>
 
-static int list_keys(const struct source *s, struct source_view *v, const char *const *params,
-		     source_each each, void *arg)
+static int list_keys(const struct tree_shown *s, const char *const *params, source_each each,
+		     void *arg)
 {
-	return s->ops->each_key(v, each, arg);
+	return s->source->ops->each_key(s->view, each, arg);
 }
 
-static int list_devices(const struct source *s, struct source_view *v, const char *const *params,
-			source_each each, void *arg)
+static int list_devices(const struct tree_shown *s, const char *const *params, source_each each,
+			void *arg)
 {
-	return s->ops->each_device(v, each, arg);
+	return s->source->ops->each_device(s->view, each, arg);
 }
 
-static int list_device_keys(const struct source *s, struct source_view *v,
-			    const char *const *params, source_each each, void *arg)
+static int list_device_keys(const struct tree_shown *s, const char *const *params, source_each each,
+			    void *arg)
 {
-	return s->ops->each_device_key(v, params[0], each, arg);
+	return s->source->ops->each_device_key(s->view, params[0], each, arg);
 }
 
-static int read_key(const struct source *s, struct source_view *v, const char *const *params,
-		    struct source_bytes *ret)
+static int list_images(const struct tree_shown *s, const char *const *params, source_each each,
+		       void *arg)
 {
-	return s->ops->key(v, params[0], ret);
+	return s->source->ops->each_image(s->images, each, arg);
 }
 
-static int read_device_key(const struct source *s, struct source_view *v, const char *const *params,
+static int list_image_files(const struct tree_shown *s, const char *const *params, source_each each,
+			    void *arg)
+{
+	return s->source->ops->each_image_file(s->images, params[0], each, arg);
+}
+
+static int read_key(const struct tree_shown *s, const char *const *params, struct source_bytes *ret)
+{
+	return s->source->ops->key(s->view, params[0], ret);
+}
+
+static int read_device_key(const struct tree_shown *s, const char *const *params,
 			   struct source_bytes *ret)
 {
-	return s->ops->device_key(v, params[0], params[1], ret);
+	return s->source->ops->device_key(s->view, params[0], params[1], ret);
 }
 
 #define READ_TEXT(NAME, WHICH)                                                                     \
-	static int NAME(const struct source *s, struct source_view *v, const char *const *params,  \
+	static int NAME(const struct tree_shown *s, const char *const *params,                     \
 			struct source_bytes *ret)                                                  \
 	{                                                                                          \
-		return s->ops->text(s->ctx, v, WHICH, ret);                                        \
+		return s->source->ops->text(s->source->ctx, s->view, WHICH, ret);                  \
 	}
 READ_TEXT(read_devices, SOURCE_DEVICES)
 READ_TEXT(read_location, SOURCE_LOCATION)
@@ -94,6 +105,23 @@ static const struct tree_node rows[_TREE_N_ROWS] = {
 			 .mode = 0400,
 			 .by_rules = true,
 			 .help = "changes as they happen, a JSON object a line"},
+	[TREE_IMAGES] = {.path = "images",
+			 .kind = TREE_DIRECTORY,
+			 .mode = 0555,
+			 .is_of_images = true,
+			 .list = list_images,
+			 .help = "the images that guests may have"},
+	[TREE_IMAGE] = {.path = "images/{image}",
+			.parent = TREE_IMAGES,
+			.kind = TREE_DIRECTORY,
+			.mode = 0555,
+			.list = list_image_files,
+			.help = "one image, by its fingerprint or an alias"},
+	[TREE_IMAGE_FILE] = {.path = "images/{image}/{file}",
+			     .parent = TREE_IMAGE,
+			     .kind = TREE_FILE,
+			     .mode = 0444,
+			     .help = "a file of it, as it was imported"},
 	[TREE_LOCATION] = {.path = "location",
 			   .kind = TREE_CONTENT,
 			   .mode = 0444,

@@ -22,6 +22,9 @@ enum tree_row {
 	TREE_DEVICE_KEY,
 	TREE_DEVICES_JSON,
 	TREE_EVENTS,
+	TREE_IMAGES,
+	TREE_IMAGE,
+	TREE_IMAGE_FILE,
 	TREE_LOCATION,
 	TREE_META_DATA,
 	TREE_NAME,
@@ -37,10 +40,18 @@ enum tree_kind {
 	TREE_STREAM,  /* one node whatever it says; never cached */
 	TREE_LOG,     /* grows; past the window its name gets another node */
 	TREE_SOCKET,
+	TREE_FILE, /* bytes on disk that never change; one node for all instances */
 };
 
 /* The names that stand for {…} on the way to a node, outermost first, decoded. */
 #define TREE_PARAMS_MAX 2
+
+/* What an instance shows. */
+struct tree_shown {
+	const struct source *source;
+	struct source_view *view;
+	struct source_images *images; /* NULL: none */
+};
 
 struct tree_node {
 	const char *path; /* "config/{key}"; "" is the instance's directory */
@@ -49,11 +60,12 @@ struct tree_node {
 	mode_t mode;   /* permission bits */
 	bool by_rules; /* the record's `files` may say otherwise */
 	bool is_writable;
+	bool is_of_images; /* there when images are shown */
 	/* Names of the children that stand for {…}; NULL: its children have fixed names. */
-	int (*list)(const struct source *s, struct source_view *v, const char *const *params,
-		    source_each each, void *arg);
+	int (*list)(const struct tree_shown *s, const char *const *params, source_each each,
+		    void *arg);
 	/* The value of a TREE_CONTENT; as source_ops::key. */
-	int (*read)(const struct source *s, struct source_view *v, const char *const *params,
+	int (*read)(const struct tree_shown *s, const char *const *params,
 		    struct source_bytes *ret);
 	const char *help;
 };
@@ -67,11 +79,13 @@ const char *tree_row_name(const struct tree_node *n);
 bool tree_row_is_parameter(const struct tree_node *n);
 
 /*
- * Node ids: the instance's serial (from 1), then 36 bits that say which node. Serial 0 has what all share.
+ * Node ids: the instance's serial (from 1), then 36 bits that say which node. Serial 0, and what has the first bit, all share.
  */
 #define TREE_LOW_BITS   36
 #define TREE_LOW_MASK   ((UINT64_C(1) << TREE_LOW_BITS) - 1)
-#define TREE_SERIAL_MAX ((UINT32_C(1) << (64 - TREE_LOW_BITS)) - 1)
+#define TREE_SERIAL_MAX ((UINT32_C(1) << (63 - TREE_LOW_BITS)) - 1)
+/* Of a TREE_FILE that all share; the rest is a hash of all it is. */
+#define TREE_FILE_BIT (UINT64_C(1) << 63)
 
 #define TREE_ROOT_ID        UINT64_C(1) /* the root of the mount: FUSE_ROOT_ID */
 #define TREE_SOCKET_ID      UINT64_C(2) /* the socket for all instances */
@@ -87,10 +101,17 @@ static inline uint32_t tree_serial(uint64_t id)
 	return (uint32_t)(id >> TREE_LOW_BITS);
 }
 
+/* Whether it is a TREE_FILE that all share. */
+static inline bool tree_id_is_file(uint64_t id)
+{
+	return id & TREE_FILE_BIT;
+}
+
 /* Whether it is one of a TREE_LOG. */
 static inline bool tree_id_is_log(uint64_t id)
 {
-	return tree_serial(id) != 0 && (id & TREE_LOW_MASK) >= TREE_LOG_FIRST;
+	return tree_serial(id) != 0 && !tree_id_is_file(id) &&
+	       (id & TREE_LOW_MASK) >= TREE_LOG_FIRST;
 }
 
 static inline uint64_t tree_id(uint32_t serial, uint64_t low)

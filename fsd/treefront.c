@@ -15,6 +15,7 @@
 #include "core/registry.h"
 #include "core/snapshot.h"
 #include "front/http.h"
+#include "imagefiles.h"
 #include "journal.h"
 #include "loop.h"
 #include "mount.h"
@@ -32,6 +33,7 @@ struct treefront {
 	struct session *session;
 	struct journal *journal;
 	struct loop *loop;
+	struct imagefiles *images;
 	pthread_mutex_t http_lock;
 	struct http_server *http; /* NULL while not serving */
 	bool is_listening;        /* on the socket for all */
@@ -176,7 +178,10 @@ static void settle(void *ctx, const char *name, json_t *names)
 
 static void changed(void *ctx, const char *name)
 {
-	treefront_changed(ctx, name);
+	struct treefront *t = ctx;
+
+	imagefiles_settle(t->images);
+	treefront_changed(t, name);
 }
 
 /* Over all instances, whether anybody has looked at them or not. */
@@ -205,10 +210,13 @@ static json_t *status(void *ctx)
 	if (t->ops.poke)
 		poke_count(t->ops.poke, &pokes);
 	return json_pack(
-		"{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"socket", (int)t->shared->is_socket_bound, "resend",
-		(int)mount_has_resend(t->shared), "directories", (json_int_t)s.n_branches,
-		"indexes", (json_int_t)s.n_indexes, "nodes", (json_int_t)s.n_nodes, "unnamed",
+		(int)mount_has_resend(t->shared), "passthrough",
+		mount_has_passthrough(t->shared) && !t->shared->is_passthrough_off,
+		"passed_through", (json_int_t)imagefiles_count_backed(t->images), "directories",
+		(json_int_t)s.n_branches, "indexes", (json_int_t)s.n_indexes, "nodes",
+		(json_int_t)s.n_nodes, "unnamed",
 		(json_int_t)count_unnamed(t->options.source.registry), "kept_bytes",
 		(json_int_t)s.n_kept_bytes, "stalled", (json_int_t)s.n_stalled, "waiting",
 		(json_int_t)stream_stats(t->ops.stream)->n_waiting, "requests",
@@ -226,6 +234,27 @@ static bool is_known(void *ctx, const char *name)
 	return branches_knows(t->ops.branches, name);
 }
 
+static int open_backing(void *ctx, uint64_t node, int fd)
+{
+	const struct treefront *t = ctx;
+
+	return asker_open_backing(t->options.asker, node, fd);
+}
+
+static void close_backing(void *ctx, uint64_t node)
+{
+	const struct treefront *t = ctx;
+	int r = channel_send(t->options.keeper_fd,
+			     (struct channel_message){.type = CHANNEL_BACKING_CLOSE, .id = node},
+			     -1);
+
+	if (r < 0)
+		log_warn(
+			"cannot tell the keeper that an image is gone, so it takes room on the disk "
+			"until the daemon is restarted: %s",
+			strerror(-r));
+}
+
 static int open_parts(struct treefront *t)
 {
 	struct branches_options options = {
@@ -237,11 +266,24 @@ static int open_parts(struct treefront *t)
 		.want_socket = want_socket,
 		.ctx = t,
 	};
+	struct imagefiles_options images = {
+		.source = &t->source,
+		.open_backing = open_backing,
+		.close_backing = close_backing,
+		.ctx = t,
+	};
 	int r = shared_map(t->options.shared_fd, &t->shared);
 
 	if (r < 0)
 		return r;
 	options.shared = t->shared;
+	source_images_init(&t->options.source.images, t->options.images);
+	images.shared = t->shared;
+	images.has_passthrough = mount_has_passthrough(t->shared);
+	t->images = imagefiles_new(&images);
+	if (!t->images)
+		return -ENOMEM;
+	options.images = t->images;
 	t->ops.source = &t->source;
 	t->ops.shared = t->shared;
 	r = journal_new(t->options.journal_fd, &t->journal);

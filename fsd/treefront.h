@@ -7,21 +7,25 @@
  * HTTP server listen on the sockets in the tree.
  */
 #include "api/request.h"
+#include "asker.h"
 #include "channel.h"
 #include "source-local.h"
 
 struct http_server;
+struct images;
 struct snapshot;
 struct treefront;
 
 struct treefront_options {
 	int fuse_fd, shared_fd, journal_fd; /* borrowed */
 	int listen_fd; /* the socket for all, perhaps not bound yet; taken over by the HTTP server */
-	int keeper_fd; /* borrowed */
-	int poke_fd;   /* borrowed; to the poker */
+	int keeper_fd;       /* borrowed */
+	int poke_fd;         /* borrowed; to the poker */
+	struct asker *asker; /* borrowed; of the keeper */
 	const char *run_dir;
 	struct source_local source; /* copied */
-	struct hub *hub;            /* borrowed, as the next */
+	struct images *images;      /* borrowed, as the next two */
+	struct hub *hub;
 	const struct settings *settings;
 	unsigned n_threads;
 };

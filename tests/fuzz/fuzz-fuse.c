@@ -9,10 +9,16 @@ static void change(struct world *w, uint8_t how)
 {
 	const char value[] = {'a' + how % 3, '\0'};
 
+	if (how % 2)
+		SET_IMAGES(&w->fake,
+			   {"f", how % 3 ? "i" : NULL, "p", value, .is_hidden = how % 5 == 0});
+	else
+		SET_IMAGES(&w->fake, {0});
+	w->backing = how % 7 ? -ELOOP : how;
 	if (how == 255)
 		fake_hide(&w->fake, "web1");
 	else
-		SHOW(&w->fake, "web1", KEY("a", value), DEVICE("d", "k", value), SOCKET);
+		SHOW(&w->fake, "web1", KEY("a", value), DEVICE("d", "k", value), SOCKET, IMAGES);
 	branches_changed(w->all, "web1");
 }
 

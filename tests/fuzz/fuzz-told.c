@@ -15,7 +15,7 @@ static void check_nodes(const struct index *x)
 		_cleanup_(buf_finish) struct buf path = {0};
 
 		if (index_path(x, n, &path) < 0 || index_find(x, index_id(x, n)) != n)
-			if (!n->has_shared_socket)
+			if (!n->is_shared)
 				abort();
 		if (i > 0 && (n->parent >= i || index_child(x, &x->nodes[n->parent], n->name) != n))
 			abort();

@@ -6,6 +6,7 @@
 #include "branch.h"
 #include "core/hub.h"
 #include "fakes.h"
+#include "imagefiles.h"
 #include "indexes.h"
 #include "kernel.h"
 #include "scratch.h"
@@ -16,6 +17,9 @@ struct world {
 	struct shared *shared;
 	int shared_fd;
 	void *dir; /* scratch.h's */
+	struct imagefiles *images;
+	int backing; /* the kernel's number for what it is to read by itself, or -errno */
+	unsigned n_backings;
 	struct branches *all;
 	/* What want_socket() said last, of whom, and how often. */
 	uint32_t wanted_serial;
@@ -34,13 +38,38 @@ static inline void world_want_socket_(void *ctx, uint32_t serial, struct instanc
 	w->n_wanted++;
 }
 
+static inline int world_open_backing_(void *ctx, uint64_t node, int fd)
+{
+	struct world *w = ctx;
+
+	w->n_backings++;
+	return w->backing;
+}
+
+static inline void world_close_backing_(void *ctx, uint64_t node)
+{
+	struct world *w = ctx;
+
+	w->n_backings--;
+}
+
 /* A worker begins, the first or the next. */
 static inline int world_begin(struct world *w)
 {
+	const struct imagefiles_options images = {
+		.source = &w->fake.source,
+		.shared = w->shared,
+		.has_passthrough = true,
+		.open_backing = world_open_backing_,
+		.close_backing = world_close_backing_,
+		.ctx = w,
+	};
+	struct imagefiles *files = imagefiles_new(&images);
 	const struct branches_options options = {
 		.source = &w->fake.source,
 		.hub = w->hub,
 		.shared = w->shared,
+		.images = files,
 		.run_dir = w->dir,
 		.fuse_fd = KERNEL_FD,
 		.poke_fd = -1,
@@ -48,12 +77,14 @@ static inline int world_begin(struct world *w)
 		.ctx = w,
 	};
 
-	return branches_new(&options, &w->all);
+	w->images = files;
+	return files ? branches_new(&options, &w->all) : -ENOMEM;
 }
 
 static inline void world_end(struct world *w)
 {
 	w->all = branches_free(w->all);
+	w->images = imagefiles_free(w->images);
 }
 
 /* A cmocka setup: *state is a struct world without instances. */
@@ -61,7 +92,7 @@ static inline int world_setup(void **state)
 {
 	static struct world w;
 
-	w = (struct world){.shared_fd = -1};
+	w = (struct world){.shared_fd = -1, .backing = -EOPNOTSUPP};
 	memset(kernel.held, 0, sizeof(kernel.held));
 	memset(kernel.unknown, 0, sizeof(kernel.unknown));
 	kernel_set_clock_ahead(0);

@@ -4,6 +4,10 @@
  */
 #include "fakes.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
 #include "core/lock.h"
 
 struct source_view {
@@ -11,6 +15,13 @@ struct source_view {
 	unsigned refs; /* under fake::lock */
 	size_t n;
 	struct fake_item items[];
+};
+
+struct source_images {
+	struct fake *fake;
+	unsigned refs; /* under fake::lock */
+	size_t n;
+	struct fake_file files[FAKE_FILES_MAX];
 };
 
 static char *copy_text(const char *text, size_t len)
@@ -258,6 +269,152 @@ static bool has_socket(const struct source_view *v, bool *ret_is_own)
 	return false;
 }
 
+static bool shows_images(const struct source_view *v, bool *ret_is_by_mount)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		*ret_is_by_mount = v->items[i].kind == FAKE_OWN_IMAGES;
+		if (*ret_is_by_mount || v->items[i].kind == FAKE_IMAGES)
+			return true;
+	}
+	return false;
+}
+
+static struct source_images *images(void *ctx)
+{
+	struct fake *f = ctx;
+	LOCK_HOLD(&f->lock);
+
+	if (f->images) {
+		f->images->refs++;
+		f->n_images++;
+	}
+	return f->images;
+}
+
+/* With the lock held. */
+static void drop_images(struct source_images *i)
+{
+	if (i && --i->refs == 0)
+		free(i);
+}
+
+static void images_unref(struct source_images *i)
+{
+	struct fake *f = i ? i->fake : NULL;
+
+	if (!f)
+		return;
+	LOCK_HOLD(&f->lock);
+	f->n_images--;
+	drop_images(i);
+}
+
+void fake_set_images(struct fake *f, const struct fake_file *files)
+{
+	LOCK_HOLD(&f->lock);
+
+	drop_images(f->images);
+	f->images = calloc(1, sizeof(*f->images));
+	if (!f->images)
+		abort();
+	f->images->fake = f;
+	f->images->refs = 1;
+	for (size_t n = 0; files[n].fingerprint; n++)
+		f->images->files[f->images->n++] = files[n];
+}
+
+static int each_image(struct source_images *i, source_each each_name, void *arg)
+{
+	int r = 0;
+
+	for (size_t n = 0; n < i->n && r == 0; n++) {
+		if (i->files[n].is_hidden)
+			continue;
+		r = each_name(arg, i->files[n].fingerprint, true);
+		if (r == 0 && i->files[n].alias)
+			r = each_name(arg, i->files[n].alias, true);
+	}
+	return r;
+}
+
+static const struct fake_file *find_file(const struct source_images *i, const char *image)
+{
+	for (size_t n = 0; n < i->n; n++)
+		if (streq(i->files[n].fingerprint, image) ||
+		    (i->files[n].alias && streq(i->files[n].alias, image)))
+			return &i->files[n];
+	return NULL;
+}
+
+static int each_image_file(struct source_images *i, const char *image, source_each each_name,
+			   void *arg)
+{
+	const struct fake_file *file = find_file(i, image);
+
+	return file ? each_name(arg, file->name, true) : 0;
+}
+
+static struct source_file describe(const struct fake_file *file)
+{
+	struct source_file ret = {.size = file->bytes ? strlen(file->bytes) : 1,
+				  .mtime_ns = file->mtime_ns};
+
+	snprintf(ret.fingerprint, sizeof(ret.fingerprint), "%s", file->fingerprint);
+	return ret;
+}
+
+static bool image_file(struct source_images *i, const char *image, const char *name,
+		       struct source_file *ret)
+{
+	const struct fake_file *file = find_file(i, image);
+
+	if (!file || !streq(file->name, name))
+		return false;
+	*ret = describe(file);
+	return true;
+}
+
+static int each_file(struct source_images *i, source_each_file each_one, void *arg)
+{
+	int r = 0;
+
+	for (size_t n = 0; n < i->n && r == 0; n++) {
+		const struct source_file file = describe(&i->files[n]);
+
+		r = each_one(arg, &file);
+	}
+	return r;
+}
+
+static int check_file(void *ctx, const struct source_caller *caller, const struct source_file *file)
+{
+	const struct fake *f = ctx;
+	const struct fake_file *found = find_file(f->images, file->fingerprint);
+
+	if (caller->tid == FAKE_STRANGER)
+		return SOURCE_E_DENIED;
+	if (!found || (found->is_hidden && caller->tid != FAKE_HOST))
+		return SOURCE_E_ABSENT;
+	return caller->tid == FAKE_HOST ? SOURCE_E_HOST : 0;
+}
+
+/* A file of its own each time, with the bytes of now and the time that was known. */
+static int open_file(void *ctx, const struct source_file *file)
+{
+	const struct fake *f = ctx;
+	const struct fake_file *found = find_file(f->images, file->fingerprint);
+	const struct timespec times[] = {
+		{0, UTIME_OMIT}, {file->mtime_ns / 1000000000, file->mtime_ns % 1000000000}};
+	int fd;
+
+	if (!found || !found->bytes)
+		return -ESTALE;
+	fd = memfd_create("image", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, found->bytes, strlen(found->bytes)) < 0 || futimens(fd, times) < 0)
+		abort();
+	return fd;
+}
+
 static int check(void *ctx, struct instance *i, const struct source_caller *caller,
 		 uint64_t *ret_run)
 {
@@ -342,6 +499,15 @@ void fake_init(struct fake *f)
 		.text = text,
 		.written = written,
 		.has_socket = has_socket,
+		.shows_images = shows_images,
+		.images = images,
+		.images_unref = images_unref,
+		.each_image = each_image,
+		.each_image_file = each_image_file,
+		.image_file = image_file,
+		.each_file = each_file,
+		.check_file = check_file,
+		.open_file = open_file,
 		.check = check,
 		.is_host = is_host,
 		.refresh_owner = refresh_owner,
@@ -361,6 +527,7 @@ int fake_finish(struct fake *f)
 		drop_view(f->instances[i].view);
 		instance_unref(f->instances[i].instance);
 	}
+	drop_images(f->images);
 	pthread_mutex_destroy(&f->lock);
-	return f->n_views == 0 ? 0 : -1;
+	return f->n_views == 0 && f->n_images == 0 ? 0 : -1;
 }

@@ -19,6 +19,8 @@ enum fake_kind {
 	FAKE_RULE, /* of `files`: the path is the key */
 	FAKE_SOCKET,
 	FAKE_OWN_SOCKET,
+	FAKE_IMAGES,     /* the images are shown */
+	FAKE_OWN_IMAGES, /* the same, to whoever holds the directory */
 };
 
 struct fake_item {
@@ -38,16 +40,30 @@ struct fake_item {
 #define SOCKET            ((struct fake_item){FAKE_SOCKET})
 #define OWN_SOCKET        ((struct fake_item){FAKE_OWN_SOCKET})
 
+#define IMAGES     ((struct fake_item){FAKE_IMAGES})
+#define OWN_IMAGES ((struct fake_item){FAKE_OWN_IMAGES})
+
+/* A file of an image, which is called @fingerprint and @alias. */
+struct fake_file {
+	const char *fingerprint, *alias, *name;
+	const char *bytes; /* what is on disk; NULL: nothing any more */
+	bool is_hidden;    /* guests may not have it */
+	int64_t mtime_ns;
+};
+
 /* Threads that are not the instance; all others are. */
 #define FAKE_STRANGER 666
 #define FAKE_HOST     1
 
-#define FAKES_MAX 16
+#define FAKES_MAX      16
+#define FAKE_FILES_MAX 100
 
 struct fake {
 	struct source source;
 	pthread_mutex_t lock;
 	unsigned n_views; /* that are held */
+	struct source_images *images;
+	unsigned n_images; /* sets of them that are held, but for that one */
 	struct fake_instance {
 		struct instance *instance;
 		struct source_view *view;
@@ -64,6 +80,9 @@ int fake_finish(struct fake *f);
 /* From now on @name shows @items, a list that ends with FAKE_END; copied. */
 void fake_show(struct fake *f, const char *name, const struct fake_item *items);
 #define SHOW(F, NAME, ...) fake_show(F, NAME, (const struct fake_item[]){__VA_ARGS__, {FAKE_END}})
+/* From now on the images are these, one file each, a list that ends with one that has no fingerprint; borrowed. Sorted by fingerprint. */
+void fake_set_images(struct fake *f, const struct fake_file *files);
+#define SET_IMAGES(F, ...) fake_set_images(F, (const struct fake_file[]){__VA_ARGS__, {0}})
 /* It shows nothing, but is there. */
 void fake_hide(struct fake *f, const char *name);
 /* It is not there. */

@@ -43,6 +43,8 @@ static inline struct index *index_of(struct fake *f, struct index_input input)
 
 	input.instance = fake_get(f, "web1")->instance;
 	input.view = f->source.ops->view(f, input.instance);
+	if (input.view && f->source.ops->shows_images(input.view, &input.is_by_mount))
+		input.images = f->source.ops->images(f);
 	if (index_new(&input, &x) < 0)
 		abort();
 	return x;

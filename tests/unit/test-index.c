@@ -175,6 +175,82 @@ static void test_sockets(void **state)
 	assert_true(index_generation(index_at(own, "sock")) == 0);
 }
 
+#define FP_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define FP_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static void test_images(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_(index_unrefp) struct index *x = NULL, *none = NULL;
+	const struct index_node *n, *alias;
+	struct source_file file;
+
+	SET_IMAGES(f, {FP_A, "a", "image.tar", "12345", .mtime_ns = 7}, {FP_B, NULL, "b", "1"});
+	x = INDEX(f, KEY("k", "1"), IMAGES);
+	assert_int_equal(index_at(x, "images")->n_children, 3);
+	n = index_at(x, "images/" FP_A "/image.tar");
+	alias = index_at(x, "images/a/image.tar");
+	assert_true(n->is_shared && n->size == 5 && n->changed_ns == 7);
+	assert_true(index_id(x, n) == index_id(x, alias) && tree_id_is_file(index_id(x, n)));
+	assert_true(index_generation(n) == 0);
+	assert_null(index_find(x, index_id(x, n)));
+	assert_true(index_id(x, n) != index_id(x, index_at(x, "images/" FP_B "/b")));
+	assert_true(index_at(x, "images/a")->hash != index_at(x, "images/" FP_A)->hash);
+	assert_true(index_file(x, alias, &file));
+	assert_string_equal(file.fingerprint, FP_A);
+	assert_access(x, "images/a/image.tar", 0444, 0, 0);
+	none = INDEX(f, KEY("k", "1"));
+	assert_null(index_at(none, "images"));
+}
+
+/* An image directory is the same node as long as the same files are in it. */
+static void test_image_directories(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_(index_unrefp) struct index *before = NULL, *other = NULL, *moved = NULL;
+
+	SET_IMAGES(f, {FP_A, "a", "x", "1", .mtime_ns = 7});
+	before = INDEX(f, IMAGES);
+	SET_IMAGES(f, {FP_A, "a", "x", "1", .mtime_ns = 8});
+	other = INDEX(f, IMAGES);
+	SET_IMAGES(f, {FP_A, NULL, "x", "1", .mtime_ns = 7}, {FP_B, "a", "x", "1", .mtime_ns = 7});
+	moved = INDEX(f, IMAGES);
+	assert_true(index_at(before, "images")->hash == index_at(other, "images")->hash);
+	assert_true(index_at(before, "images/a")->hash != index_at(other, "images/a")->hash);
+	assert_true(index_at(before, "images/a")->hash != index_at(moved, "images/a")->hash);
+	assert_true(index_at(before, "images/" FP_A)->hash ==
+		    index_at(moved, "images/" FP_A)->hash);
+}
+
+static void test_images_by_mount(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_(index_unrefp) struct index *own = NULL, *restored = NULL;
+	const struct index_node *n;
+
+	SET_IMAGES(f, {FP_A, "a", "x", "1"});
+	own = INDEX(f, OWN_IMAGES);
+	n = index_at(own, "images/" FP_A "/x");
+	assert_false(n->is_shared);
+	assert_int_equal(tree_serial(index_id(own, n)), 7);
+	assert_ptr_equal(index_find(own, index_id(own, n)), n);
+	assert_true(index_id(own, n) != index_id(own, index_at(own, "images/a/x")));
+	/* As what it was it is also restored. */
+	{
+		const struct index_kept kept[] = {
+			{"images", 100, 1},
+			{"images/a", 101, 1},
+			{"images/a/own", n->hash, 1},
+			{"images/a/shared", TREE_FILE_BIT | 5, 1},
+		};
+
+		assert_int_equal(index_restore(kept, ARRAY_SIZE(kept), 7, &restored), 0);
+	}
+	assert_true(index_id(restored, index_at(restored, "images/a/own")) == index_id(own, n));
+	assert_true(index_id(restored, index_at(restored, "images/a/shared")) ==
+		    (TREE_FILE_BIT | 5));
+}
+
 static void test_hidden(void **state)
 {
 	struct fake *f = *state;
@@ -420,6 +496,9 @@ int main(void)
 		TEST(test_ids),
 		TEST(test_ids_are_of_the_secret),
 		TEST(test_sockets),
+		TEST(test_images),
+		TEST(test_image_directories),
+		TEST(test_images_by_mount),
 		TEST(test_hidden),
 		TEST(test_empty_values_are_absent),
 		TEST(test_names_too_long),

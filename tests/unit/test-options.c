@@ -31,6 +31,7 @@ static void defaults_are_the_builds(void **state)
 	assert_int_equal(o.ready_fd, -1);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 	assert_false(o.worker || o.foreground_worker || o.no_fuse || o.no_resend);
+	assert_false(o.no_passthrough);
 }
 
 static void values_stand_behind_an_equals_sign_or_a_space(void **state)
@@ -55,6 +56,8 @@ static void flags_take_no_value(void **state)
 	assert_true(o.no_fuse && o.foreground_worker);
 	assert_int_equal(parse(&o, "--no-resend", NULL), -1);
 	assert_true(o.no_resend && !o.no_fuse);
+	assert_int_equal(parse(&o, "--no-passthrough", NULL), -1);
+	assert_true(o.no_passthrough && !o.no_resend);
 	assert_int_equal(parse(&o, "--no-fuse=yes", NULL), 2);
 }
 

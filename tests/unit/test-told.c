@@ -117,7 +117,7 @@ static void test_round_trip(void **state)
 		assert_string_equal(path.data ?: "", path2.data ?: "");
 		assert_true(a->hash == b->hash && a->changed_ns == b->changed_ns &&
 			    a->row == b->row);
-		assert_int_equal(a->has_shared_socket, b->has_shared_socket);
+		assert_int_equal(a->is_shared, b->is_shared);
 	}
 }
 

@@ -81,6 +81,11 @@ static void test_kinds(void **state)
 			assert_false(n->by_rules);
 		if (n->is_writable)
 			assert_int_equal(n->kind, TREE_STREAM);
+		if (n->kind == TREE_FILE)
+			assert_int_equal(n->mode, 0444);
+		/* What is below is there with it. */
+		if (n->is_of_images)
+			assert_int_equal(n->kind, TREE_DIRECTORY);
 		/* What only the guest's root may read, the record can open to others. */
 		if ((n->mode & 0077) == 0)
 			assert_true(n->by_rules);
@@ -100,6 +105,10 @@ static void test_ids(void **state)
 			assert_true((id & TREE_LOW_MASK) == lows[k]);
 		}
 	assert_true(tree_id(1, UINT64_MAX) == tree_id(1, TREE_LOW_MASK));
+	/* No instance's, whatever the hash. */
+	assert_true(tree_id_is_file(UINT64_MAX) && tree_serial(UINT64_MAX) > TREE_SERIAL_MAX);
+	assert_false(tree_id_is_log(UINT64_MAX));
+	assert_false(tree_id_is_file(tree_id(TREE_SERIAL_MAX, UINT64_MAX)));
 	assert_int_equal(tree_serial(TREE_ROOT_ID), 0);
 	assert_int_equal(tree_serial(TREE_SOCKET_ID), 0);
 	assert_true(TREE_ROOT_ID != TREE_SOCKET_ID && TREE_TOP_LOW != TREE_OWN_SOCKET_LOW);

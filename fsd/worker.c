@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -32,6 +31,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cage.h"
+#include "canary.h"
 #include "core/hub.h"
 #include "core/images.h"
 #include "core/identity.h"
@@ -76,9 +76,7 @@ struct worker {
 	struct api api;
 	struct http_server *guest, *admin;
 	struct keeperlink keeper;
-	struct shared *shared; /* NULL: there is none */
-	sem_t has_canary;
-	int canary_error;
+	struct shared *shared;    /* NULL: there is none */
 	struct snapshot **before; /* until the tree knows */
 	size_t n_before;
 	_Atomic(struct treefront *) tree; /* NULL: there is none, or not yet */
@@ -390,39 +388,6 @@ static int open_fronts(struct worker *w)
 	return http_new(&options, &w->admin);
 }
 
-static void *be_canary(void *arg)
-{
-	struct worker *w = arg;
-
-	w->shared->canary_tid = gettid();
-	w->canary_error = keeperlink_tell(&w->keeper, CHANNEL_STARTED);
-	sem_post(&w->has_canary);
-	while (pause() < 0)
-		continue;
-	return NULL;
-}
-
-/*
- * A thread that does nothing but end when the process is killed. The process itself may not, while a guest holds
- * another of its threads in the kernel, and then nothing else tells the keeper. So it is there before the tree is.
- */
-static int start_canary(struct worker *w)
-{
-	pthread_t thread;
-	int r;
-
-	if (!w->shared)
-		return 0;
-	sem_init(&w->has_canary, 0, 0);
-	r = -pthread_create(&thread, NULL, be_canary, w);
-	if (r < 0)
-		return r;
-	pthread_detach(thread);
-	while (sem_wait(&w->has_canary) < 0)
-		continue;
-	return w->canary_error;
-}
-
 /* The first process of all is there, and is root's. */
 static void warn_of_hidepid(const struct worker *w)
 {
@@ -447,7 +412,7 @@ static int start(struct worker *w)
 	warn_of_hidepid(w);
 	if (uname(&w->host) < 0)
 		return -errno;
-	r = start_canary(w);
+	r = canary_start(w->shared, &w->keeper);
 	if (r == 0)
 		r = open_store(w);
 	if (r == 0)

@@ -131,8 +131,6 @@ int statedir_prepare(const char *state_dir, const char *run_dir, const struct lo
 	if (r == 0)
 		r = prepare_below(state_dir, "profiles", false, a);
 	if (r == 0)
-		r = prepare_below(state_dir, "images", false, a);
-	if (r == 0)
 		r = prepare_below(state_dir, "volatile", true, a);
 	if (r == 0)
 		r = prepare_below(run_dir, "published", true, a);

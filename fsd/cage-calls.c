@@ -55,7 +55,6 @@ static const int allowed[] = {
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(open),
 	SCMP_SYS(openat),
-	SCMP_SYS(openat2),
 	SCMP_SYS(pread64),
 	SCMP_SYS(preadv),
 	SCMP_SYS(pwrite64),

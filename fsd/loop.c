@@ -112,6 +112,14 @@ static uint32_t lane_of(uint64_t id)
 				     : tree_serial(id);
 }
 
+/* Whether answering it may take as long as the disk does. */
+static bool may_be_slow(const struct fuse_in_header *head)
+{
+	return head->opcode == FUSE_WRITE ||
+	       (tree_id_is_file(head->nodeid) &&
+		(head->opcode == FUSE_READ || head->opcode == FUSE_OPEN));
+}
+
 static void answer(struct loop *l, void *request, size_t n)
 {
 	journal_begin(l->options.journal, request);
@@ -256,8 +264,8 @@ static void judge_load(struct thread *t, uint64_t slept_us)
 		t->streak = 0;
 	else if (!is_unattended(head))
 		t->streak++;
-	/* Writing the state is a write to a file, too: others are not to wait for that. */
-	if (t->streak >= STREAK_BUSY || head->opcode == FUSE_WRITE)
+	/* Others are not to wait for that. */
+	if (t->streak >= STREAK_BUSY || may_be_slow(head))
 		call_in(t->loop);
 }
 
@@ -278,9 +286,8 @@ static int serve_next(struct thread *t)
 	if (n <= 0)
 		return n == -EAGAIN ? 0 : (int)n;
 	judge_load(t, slept_us);
-	/* Writing the state takes a file's time: it is counted, so that not all threads do that for one guest. */
-	if (t->streak >= STREAK_BUSY || head->opcode == FUSE_WRITE ||
-	    !fairness_is_idle(l->fairness)) {
+	/* It is counted, so that not all threads do that for one guest. */
+	if (t->streak >= STREAK_BUSY || may_be_slow(head) || !fairness_is_idle(l->fairness)) {
 		handle_busy(t, (size_t)n);
 		return drain(t);
 	}

@@ -80,17 +80,18 @@ static int say_failure(const struct image_import *what, int r, size_t part, cons
 	return say_errno(subject, r, "cannot import it");
 }
 
-static int run(struct imagepick *pick, struct image_import *what, json_t **ret)
+static int run(struct imagepick *pick, const struct image_import *what, json_t **ret)
 {
 	_cleanup_(buf_finish) struct buf error = {0};
 	struct progress progress;
 	const struct image_watch watch = {tell, &progress};
+	struct image_import watched = *what;
 	size_t part = 0;
 	int r;
 
 	progress_init(&progress, STDERR_FILENO);
-	what->watch = &watch;
-	r = image_import(pick->store, what, ret, &part, &error);
+	watched.watch = &watch;
+	r = image_import(pick->store, &watched, ret, &part, &error);
 	progress_clear(&progress);
 	return r == 0 ? 0 : say_failure(what, r, part, &error);
 }

@@ -103,7 +103,7 @@ static int check_table(struct disk *d, uint64_t offset)
 
 static int check_tables(struct disk *d, uint64_t l1_offset, uint32_t n_entries)
 {
-	_cleanup_(freep) uint64_t *piece = malloc(L1_PIECE * sizeof(*piece));
+	_cleanup_(freep) uint64_t *piece = calloc(L1_PIECE, sizeof(*piece));
 	int r = piece ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; i < n_entries && r == 0; i += L1_PIECE) {
@@ -153,6 +153,6 @@ int image_qcow2_check(int fd, uint64_t size, const struct image_watch *watch, st
 		r = check_head(&d, &h);
 	if (r < 0)
 		return r;
-	d.table = table = malloc((size_t)1 << d.cluster_bits);
+	d.table = table = calloc(1, (size_t)1 << d.cluster_bits);
 	return table ? check_tables(&d, be64toh(h.l1_offset), be32toh(h.l1_entries)) : -ENOMEM;
 }

@@ -44,7 +44,7 @@ int image_store_open(const char *state_dir, bool to_write, struct image_store **
 	s->fd = -1;
 	if (r == 0)
 		r = buf_printf(&path, "%s/images", state_dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	s->fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->fd < 0 && (to_write || errno != ENOENT))

@@ -159,6 +159,7 @@ static int put_boundary(struct buf *b, const struct image *image, size_t k, cons
 
 	if (k == image->n_parts)
 		return buf_printf(b, "\r\n--%s--\r\n", boundary);
+	assert(k < IMAGE_PARTS_MAX);
 	return buf_printf(b,
 			  "%s--%s\r\nContent-Disposition: form-data; name=\"%s\"; "
 			  "filename=\"%s%s%s\"\r\nContent-Type: " OCTETS "\r\n\r\n",

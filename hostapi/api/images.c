@@ -8,6 +8,7 @@
  * The files are opened here, and from then on the reply is of what they are: what becomes of the flag or the image changes
  * nothing about it.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <sys/random.h>
 
@@ -158,6 +159,7 @@ static int put_boundary(struct buf *b, const struct image *image, size_t k, cons
 
 	if (k == image->n_parts)
 		return buf_printf(b, "\r\n--%s--\r\n", boundary);
+	assert(k < IMAGE_PARTS_MAX);
 	return buf_printf(b,
 			  "%s--%s\r\nContent-Disposition: form-data; name=\"%s\"; "
 			  "filename=\"%s%s%s\"\r\nContent-Type: " OCTETS "\r\n\r\n",
@@ -180,6 +182,7 @@ static int reply_split(const struct request *request, const struct image *image,
 	char boundary[BOUNDARY_SIZE];
 	int r = make_boundary(boundary);
 
+	assert(image->n_parts == IMAGE_PARTS_MAX);
 	for (size_t k = 0; r == 0 && k <= image->n_parts; k++) {
 		const struct image_part *part = &image->parts[k];
 		size_t start = text.len;

@@ -490,9 +490,10 @@ static int run_foreground(struct keeper *k)
 	k->ready_fd = -1;
 	fds = keeper_fds_for_worker(k, pair[0]);
 	status = worker_run(k->options, &fds);
-	closep(&pair[0]);
+	/* That is how the keeper hears of it. Threads of the worker may still use the descriptor, so it is not closed. */
+	shutdown(pair[0], SHUT_RDWR);
 	waitpid(pid, NULL, 0);
-	/* What is left is the child's, and was for it to take down; or threads of the worker may still use it. */
+	/* What is left is the child's, and was for it to take down; or those threads may use it. */
 	k->run.lock_fd = -1;
 	k->fuse_fd = -1;
 	k->poke_fds[0] = k->poke_fds[1] = -1;

@@ -2,6 +2,7 @@
 /* See oci.h. */
 #include "attach/oci.h"
 
+#include <assert.h>
 #include <limits.h>
 
 #include "base/json.h"
@@ -148,8 +149,12 @@ static const char *find(const char *text, size_t n, const char *const *path, siz
 	json_locate(text, n, path, n_path, &place);
 	if (place.line == 0)
 		return NULL;
-	for (const char *end = text + n; place.line > 1; place.line--)
-		text = (const char *)memchr(text, '\n', (size_t)(end - text)) + 1;
+	for (const char *end = text + n; place.line > 1; place.line--) {
+		text = memchr(text, '\n', (size_t)(end - text));
+		/* What was found is in one of its lines. */
+		assert(text);
+		text++;
+	}
 	return text + place.column - 1;
 }
 

@@ -34,12 +34,13 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def children_of(pid):
-    """Process ids whose parent is pid."""
+    """Process ids whose parent is pid, but for those that have ended and are not reaped yet."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{entry}/stat") as stat:
-                if int(stat.read().rpartition(")")[2].split()[1]) == pid:
+                state, parent = stat.read().rpartition(")")[2].split()[:2]
+                if int(parent) == pid and state != "Z":
                     found.append(int(entry))
         except (FileNotFoundError, ProcessLookupError):
             pass

@@ -75,10 +75,20 @@ def is_aside(memory, i):
     return os.pread(memory, 4, FIRST_ASIDE + i * SLOT) != bytes(4)
 
 
+def states_of(pid):
+    states = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/task/{task}/stat") as stat:
+                states.add(stat.read().rpartition(")")[2].split()[0])
+    return states
+
+
 @contextlib.contextmanager
 def stopped(pid):
-    """It does nothing meanwhile."""
+    """It does nothing meanwhile, with none of its threads."""
     os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: states_of(pid) == {"T"}, "all threads to stop")
     try:
         yield
     finally:
@@ -245,8 +255,7 @@ def test_parked_requests_outlive_a_worker(daemon, guest):
                 crowd.stdin.flush()
                 assert crowd.stdout.readline() == "told\n"
                 [pid] = children_of(crowd.pid)
-                # A few may be answered before it has stopped.
-                wait_until(lambda: n_asking(pid) > N_CROWD - 50, "all to ask")
+                wait_until(lambda: n_asking(pid) == N_CROWD, "all to ask")
             deadline = time.monotonic() + 0.05
             while not is_aside(memory, 250) and time.monotonic() < deadline:
                 pass

@@ -146,6 +146,7 @@ static const char *find(const char *text, size_t n, const char *const *path, siz
 {
 	struct json_place place;
 
+	assert(text);
 	json_locate(text, n, path, n_path, &place);
 	if (place.line == 0)
 		return NULL;

@@ -99,7 +99,7 @@ static bool is_outside(const struct move *m, pid_t pid)
 /* Whether it is in a guest, and not in this one. */
 static bool is_other_guests(const struct move *m, pid_t pid)
 {
-	uint64_t ns;
+	uint64_t ns = 0;
 
 	return m->pid_ns && namespace_of(pid, "pid", &ns) == 0 && ns != m->own_pid_ns &&
 	       !is_guests(m, pid);

@@ -92,7 +92,7 @@ static int open_all(struct liveguest *t, const char *root)
 
 static int open_living(struct liveguest *t, const char *root)
 {
-	uint64_t own;
+	uint64_t own = 0;
 	int r = process_start(t->pid, &t->start);
 
 	if (r == 0)

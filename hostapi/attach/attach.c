@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 
+#include "attach/conf.h"
 #include "attach/graft.h"
 #include "attach/guestgroup.h"
 #include "attach/ledger.h"
@@ -19,12 +20,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/pidfd.h"
-#include "core/settings.h"
 
 #define PATH      "/dev/lxd"
 #define ALSO_PATH "/dev/incus"
-
-#define CONF_BYTES_MAX (1 << 20)
 
 /* One instance, its file in the ledger locked. */
 struct task {
@@ -218,16 +216,10 @@ static int check_other(struct task *t, struct buf *error)
 
 static bool wants_incus(const char *conf_dir)
 {
-	_cleanup_(buf_finish) struct buf path = {0}, error = {0};
 	_cleanup_(settings_finish) struct settings s;
-	_cleanup_(freep) char *text = NULL;
-	size_t n;
 
-	settings_init(&s);
-	/* What is wrong with the settings the daemon says. */
-	return buf_printf(&path, "%s/devlxdfsd.conf", conf_dir) == 0 &&
-	       file_read(AT_FDCWD, path.data, CONF_BYTES_MAX, &text, &n) == 0 &&
-	       settings_parse(&s, text, n, &error) == 0 && s.offer_dev_incus;
+	conf_read(conf_dir, &s);
+	return s.offer_dev_incus;
 }
 
 static bool is_path(const char *path)

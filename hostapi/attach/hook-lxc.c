@@ -2,18 +2,14 @@
 /* See hook-lxc.h. */
 #include "attach/hook-lxc.h"
 
-#include <fcntl.h>
 #include <limits.h>
 
+#include "attach/conf.h"
 #include "attach/lxcconf.h"
-#include "base/file.h"
 #include "base/httpc.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "core/settings.h"
 #include "store/edit.h"
-
-#define CONF_BYTES_MAX (1 << 20)
 
 struct hook_lxc hook_lxc_told(size_t n_args, const char *const *args)
 {
@@ -27,18 +23,12 @@ struct hook_lxc hook_lxc_told(size_t n_args, const char *const *args)
 	return told;
 }
 
-/* What is wrong with the settings the daemon says. */
 static bool wants_records(const struct hook *h)
 {
-	_cleanup_(buf_finish) struct buf path = {0}, error = {0};
 	_cleanup_(settings_finish) struct settings s;
-	_cleanup_(freep) char *text = NULL;
-	size_t n;
 
-	settings_init(&s);
-	return buf_printf(&path, "%s/devlxdfsd.conf", h->conf_dir) == 0 &&
-	       file_read(AT_FDCWD, path.data, CONF_BYTES_MAX, &text, &n) == 0 &&
-	       settings_parse(&s, text, n, &error) == 0 && s.create_lxc_records;
+	conf_read(h->conf_dir, &s);
+	return s.create_lxc_records;
 }
 
 /* Without a daemon, the next one finds it. */

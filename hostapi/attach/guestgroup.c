@@ -298,15 +298,6 @@ static int path_of_top(const struct liveguest *t, int root_fd, char ret_path[CGR
 	return fd < 0 ? fd : cgroup_path_of_fd(root_fd, fd, ret_path);
 }
 
-/* Whether the cgroup at @path is @top or below it. */
-static bool is_within(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	return strlen(path) >= n && memcmp(path, top, n) == 0 &&
-	       (path[n] == '/' || path[n] == '\0');
-}
-
 int guestgroup_top(const struct liveguest *t, char ret_path[CGROUP_PATH_MAX])
 {
 	_cleanup_(closep) int root_fd = cgroup_open_root(NULL);
@@ -319,8 +310,9 @@ int guestgroup_top(const struct liveguest *t, char ret_path[CGROUP_PATH_MAX])
 	if (!top)
 		return -ENOMEM;
 	/* It may have been moved out of it, or have made its namespace where others are. */
-	if (has_own_namespace(t) && path_of_top(t, root_fd, top) == 0 && is_within(ret_path, top) &&
-	    look_at_guest(t, &m) == 0 && is_shared(&m, root_fd, top) == 0)
+	if (has_own_namespace(t) && path_of_top(t, root_fd, top) == 0 &&
+	    cgroup_is_within(ret_path, top) && look_at_guest(t, &m) == 0 &&
+	    is_shared(&m, root_fd, top) == 0)
 		memcpy(ret_path, top, strlen(top) + 1);
 	return 0;
 }

@@ -158,6 +158,14 @@ static const char *below_root(const char *path)
 	return path[1] ? path + 1 : ".";
 }
 
+bool cgroup_is_within(const char *path, const char *top)
+{
+	size_t n = streq(top, "/") ? 0 : strlen(top);
+
+	return strlen(path) >= n && memcmp(path, top, n) == 0 &&
+	       (path[n] == '/' || path[n] == '\0');
+}
+
 int cgroup_id(int root_fd, const char *path, uint64_t *ret_id)
 {
 	struct stat st;

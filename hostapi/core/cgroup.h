@@ -42,6 +42,9 @@ int cgroup_normalise(const char *path, char ret_path[CGROUP_PATH_MAX]);
  */
 bool cgroup_parent(char *path);
 
+/* Whether @path is @top or below it, by whole components; "/" is above all. */
+bool cgroup_is_within(const char *path, const char *top);
+
 /* The id (inode number) of the cgroup at @path. Returns 0 or -errno (-ENOENT: gone). */
 int cgroup_id(int root_fd, const char *path, uint64_t *ret_id);
 

@@ -25,18 +25,6 @@ int owner_cgroup_id(int root_fd, const char *path, uint64_t *ret_id)
 	return 0;
 }
 
-static bool is_within(const char *path, const char *top)
-{
-	char level[CGROUP_PATH_MAX];
-
-	memcpy(level, path, strlen(path) + 1);
-	do {
-		if (streq(level, top))
-			return true;
-	} while (cgroup_parent(level));
-	return false;
-}
-
 /* Whether @i is bound to a cgroup that exists and is not within @path. What cannot be told is not believed. */
 static bool is_bound_elsewhere(struct registry *registry, int root_fd, const struct instance *i,
 			       const char *path)
@@ -48,7 +36,7 @@ static bool is_bound_elsewhere(struct registry *registry, int root_fd, const str
 		return false;
 	if (owner_cgroup_id(root_fd, bound, &now) < 0)
 		return true;
-	return now == bound_id && !is_within(bound, path);
+	return now == bound_id && !cgroup_is_within(bound, path);
 }
 
 bool owner_is_valid(struct registry *registry, int root_fd, const struct claim *claim,

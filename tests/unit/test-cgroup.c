@@ -199,14 +199,31 @@ static void test_ourselves(void **state)
 	assert_int_equal(process_root_uid(1 << 23, &uid), -ESRCH);
 }
 
+static void test_is_within(void **state)
+{
+	assert_true(cgroup_is_within("/a", "/a"));
+	assert_true(cgroup_is_within("/a/b", "/a"));
+	assert_true(cgroup_is_within("/a", "/"));
+	assert_true(cgroup_is_within("/", "/"));
+	assert_false(cgroup_is_within("/ab", "/a"));
+	assert_false(cgroup_is_within("/a", "/a/b"));
+	assert_false(cgroup_is_within("/", "/a"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),         cmocka_unit_test(test_parse_no_unified_line),
-		cmocka_unit_test(test_parse_refuses), cmocka_unit_test(test_parse_longest),
-		cmocka_unit_test(test_normalise),     cmocka_unit_test(test_normalise_longest),
-		cmocka_unit_test(test_parent),        cmocka_unit_test(test_start_time),
-		cmocka_unit_test(test_depth),         cmocka_unit_test(test_ourselves),
+		cmocka_unit_test(test_is_within),
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_parse_no_unified_line),
+		cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_parse_longest),
+		cmocka_unit_test(test_normalise),
+		cmocka_unit_test(test_normalise_longest),
+		cmocka_unit_test(test_parent),
+		cmocka_unit_test(test_start_time),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_ourselves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,13 +113,11 @@ static uint64_t id_of(const char *name)
 
 int kept_load(int dir_fd, const char *mount_id, void (*each)(void *arg, struct kept **k), void *arg)
 {
-	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = file_opendir(dir_fd);
 	const struct dirent *e;
 
 	if (!dir)
 		return -errno;
-	fd = -1; /* dir's */
 	while ((e = readdir(dir))) {
 		_cleanup_(freep) char *bytes = NULL;
 		_cleanup_(kept_unrefp) struct kept *k = NULL;

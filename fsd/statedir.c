@@ -61,14 +61,12 @@ static int give_file(int dir_fd, const char *name, const struct login *a, bool i
 
 static int give_files(int dir_fd, const struct login *a, bool is_workers)
 {
-	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = file_opendir(dir_fd);
 	const struct dirent *e;
 	int r = 0;
 
 	if (!dir)
 		return -errno;
-	fd = -1; /* dir's */
 	while (r == 0 && (e = readdir(dir)))
 		r = give_file(dir_fd, e->d_name, a, is_workers);
 	return r;
@@ -109,14 +107,12 @@ static int give_dir(int fd, const struct login *a, bool is_workers, bool has_fil
 /* Images have a directory each. What begins with a dot is the command's own: who imports gives an image its group at the end. */
 static int give_images(int dir_fd, const struct login *a)
 {
-	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = file_opendir(dir_fd);
 	const struct dirent *e;
 	int r = 0;
 
 	if (!dir)
 		return -errno;
-	fd = -1; /* dir's */
 	while (r == 0 && (e = readdir(dir))) {
 		_cleanup_(closep) int image_fd = -1;
 

@@ -179,14 +179,12 @@ int told_load(int dir_fd, const char *mount_id,
 	      int (*each)(void *arg, const char *name, uint32_t serial, struct index **index),
 	      void *arg)
 {
-	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = file_opendir(dir_fd);
 	const struct dirent *e;
 	int r = 0;
 
 	if (!dir)
 		return -errno;
-	fd = -1; /* dir's */
 	while (r == 0 && (e = readdir(dir)))
 		r = load_file(dir_fd, e->d_name, mount_id, each, arg);
 	return r;

@@ -139,15 +139,13 @@ static int open_image(const struct place *p)
 /* Looks at the manifests until one speaks. Returns how many were looked at, or -errno. */
 static int look(int image_fd, const char *key, bool *ret_speaks)
 {
-	_cleanup_(closep) int fd = openat(image_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = file_opendir(image_fd);
 	const struct dirent *e;
 	int n_seen = 0;
 
 	*ret_speaks = false;
 	if (!dir)
 		return -errno;
-	fd = -1; /* dir's */
 	while ((e = readdir(dir)) && !*ret_speaks) {
 		_cleanup_(freep) char *text = NULL;
 		size_t n;

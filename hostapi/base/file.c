@@ -94,7 +94,7 @@ ssize_t file_read_proc(int dir_fd, const char *name, char *buf, size_t size)
 	return -EFBIG;
 }
 
-static int write_all(int fd, const char *bytes, size_t n)
+int file_write_all(int fd, const char *bytes, size_t n)
 {
 	while (n > 0) {
 		ssize_t k = write(fd, bytes, n);
@@ -149,7 +149,7 @@ static int fill_and_rename(int dir_fd, int fd, const char *from, const char *to,
 
 	if (fchmod(fd, mode) < 0)
 		return -errno;
-	r = write_all(fd, bytes, n);
+	r = file_write_all(fd, bytes, n);
 	if (r < 0)
 		return r;
 	if (sync == FILE_SYNC_FULL && fsync(fd) < 0)
@@ -244,4 +244,14 @@ int file_open_at(int dir_fd, const char *path, int flags, uint64_t resolve)
 	int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
+}
+
+DIR *file_opendir(int dir_fd)
+{
+	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir)
+		fd = -1; /* dir's */
+	return dir;
 }

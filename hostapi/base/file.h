@@ -21,6 +21,9 @@ static inline void file_closedirp(DIR **dir)
 		closedir(*dir);
 }
 
+/* Lists @dir_fd, which stays the caller's and as it is. NULL and errno. */
+DIR *file_opendir(int dir_fd);
+
 /*
  * Reads the regular file @name in @dir_fd, at most @max bytes. *ret_bytes is
  * NUL-terminated, owned by the caller. Returns 0, -EFBIG when the file is
@@ -35,6 +38,9 @@ int file_read(int dir_fd, const char *name, size_t max, char **ret_bytes, size_t
  * or -errno; -EFBIG when it does not fit.
  */
 ssize_t file_read_proc(int dir_fd, const char *name, char *buf, size_t size);
+
+/* All @n bytes to @fd, where it stands. Returns 0 or -errno. */
+int file_write_all(int fd, const char *bytes, size_t n);
 
 enum file_sync {
 	FILE_SYNC_NONE, /* atomic for readers, not durable: volatile state */

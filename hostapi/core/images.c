@@ -115,14 +115,12 @@ static int compare(const void *a, const void *b)
 
 static int read_all(int dir_fd, struct loaded *l, struct buf *complaints)
 {
-	_cleanup_(closep) int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(file_closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(file_closedirp) DIR *dir = file_opendir(dir_fd);
 	const struct dirent *e;
 	int r = 0;
 
 	if (!dir)
 		return -errno;
-	fd = -1; /* dir's */
 	while (r == 0 && (e = readdir(dir))) {
 		struct image *image = image_is_fingerprint(e->d_name)
 					      ? read_one(dir_fd, e->d_name, complaints)

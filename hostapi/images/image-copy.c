@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 #define STAGE "copying"
 
@@ -36,21 +37,6 @@ static int copy_in_kernel(int from, int to, uint64_t size, uint64_t *done,
 	}
 }
 
-static int write_block(int to, const char *bytes, size_t n)
-{
-	while (n > 0) {
-		ssize_t k = write(to, bytes, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return -errno;
-		bytes += k;
-		n -= (size_t)k;
-	}
-	return 0;
-}
-
 static int copy_through_memory(int from, int to, uint64_t size, uint64_t *done,
 			       const struct image_watch *watch)
 {
@@ -66,7 +52,7 @@ static int copy_through_memory(int from, int to, uint64_t size, uint64_t *done,
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
-		r = write_block(to, block, (size_t)n);
+		r = file_write_all(to, block, (size_t)n);
 		*done += (uint64_t)n;
 		if (r == 0)
 			r = image_watch_tell(watch, STAGE, *done, size);
